@@ -1,0 +1,58 @@
+//! What the catalog asks of the sandbox, narrow enough to stand in for it in tests.
+
+use std::{error::Error, fmt::Debug, sync::Arc};
+
+use crate::sandbox::{ConfigError, LoadError, MAX_FILE, Plugin, Sandbox};
+
+/// Turns bytes into plugins and judges configs.
+pub(super) trait Loader: Clone + Send + Sync + 'static {
+    type Plugin: Clone + Debug + Send + Sync + 'static;
+    /// The largest file that is worth reading, in bytes.
+    const MAX_FILE: u64;
+
+    fn load(&self, bytes: Vec<u8>) -> impl Future<Output = Result<Self::Plugin, Refusal>> + Send;
+
+    fn validate(
+        plugin: Self::Plugin,
+        config: Arc<str>,
+    ) -> impl Future<Output = Result<Vec<ConfigError>, Refusal>> + Send;
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    /// One line.
+    pub(super) error: String,
+    /// The same bytes may fare better another time.
+    pub(super) again: bool,
+}
+
+impl Loader for Sandbox {
+    type Plugin = Plugin;
+    const MAX_FILE: u64 = MAX_FILE;
+
+    async fn load(&self, bytes: Vec<u8>) -> Result<Plugin, Refusal> {
+        Self::load(self, bytes).await.map_err(|error| {
+            let again = matches!(error, LoadError::Describe(_) | LoadError::Host(_));
+            Refusal { error: one_line(&error), again }
+        })
+    }
+
+    async fn validate(plugin: Plugin, config: Arc<str>) -> Result<Vec<ConfigError>, Refusal> {
+        plugin.validate(config).await.map_err(|fault| Refusal {
+            error: format!("the plugin could not judge it: {}: {}", fault.reason, fault.message),
+            again: true,
+        })
+    }
+}
+
+/// An error with its causes, in one line.
+fn one_line(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line = format!("{line}: {cause}");
+        source = cause.source();
+    }
+    line.replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,113 @@
+//! What the writer publishes, and when.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::{FIRST, Writer};
+use crate::catalog::{
+    Live, Problem, Snapshot,
+    loader::Loader,
+    resolve::{Force, Resolved, World, resolve},
+    track::Digest,
+};
+
+impl<L: Loader> Writer<L> {
+    pub(super) fn resolve(&self) -> Resolved<L::Plugin> {
+        resolve(&World {
+            directories: &self.directories,
+            files: &self.files,
+            force: &self.force,
+            used: &self.used,
+            pods: &self.pods,
+            judged: &self.judged,
+        })
+    }
+
+    /// Asks what has to be asked, and publishes what has changed.
+    pub(super) fn settle(&mut self) {
+        let mut resolved = self.resolve();
+        for (question, plugin) in std::mem::take(&mut resolved.questions) {
+            if !self.judged.contains_key(&question) {
+                self.question(question, plugin);
+            }
+        }
+        let now = Instant::now();
+        for file in self.files.values() {
+            let error = file.error.as_ref().map(|e| match file.plugin {
+                Some(_) => format!("{e}; the last good version stays in use"),
+                None => e.clone(),
+            });
+            let told = error.into_iter().chain(file.hindrance(now).map(str::to_owned));
+            resolved.problems.extend(told.map(|error| Problem { file: file.path.clone(), error }));
+        }
+        let trouble = self.trouble.iter();
+        resolved
+            .problems
+            .extend(trouble.map(|(i, e)| Problem { file: self.directories[*i].clone(), error: e.clone() }));
+        let first = self.out.borrow().generation == 0;
+        let whole = self.files.values().all(|f| !f.is_pending()) || now >= self.started + FIRST;
+        let busy = self.compiling.is_some() || self.files.values().any(|f| f.due().is_some_and(|at| at <= now));
+        let loaded = whole && !busy && self.asked.is_empty();
+        if !first || loaded {
+            self.publish(resolved);
+        }
+    }
+
+    fn publish(&mut self, resolved: Resolved<L::Plugin>) {
+        let Resolved { checks, problems, warnings, pods, used, .. } = resolved;
+        let last = self.out.borrow().clone();
+        let generation = last.generation + 1;
+        let mut force = BTreeMap::new();
+        for (gate, chosen) in checks {
+            let old = self.force.get(&gate);
+            let same = old.filter(|f| f.live.check == chosen.check && f.digest == chosen.digest);
+            let live = match same {
+                Some(old) if old.live.file == chosen.file => old.live.clone(),
+                _ => Arc::new(Live {
+                    check: chosen.check,
+                    file: chosen.file,
+                    generation: same.map_or(generation, |old| old.live.generation),
+                    plugin: chosen.plugin,
+                }),
+            };
+            force.insert(gate, Force { live, digest: chosen.digest });
+        }
+        (self.force, self.pods, self.used) = (force, pods, used);
+        let snapshot = Snapshot {
+            generation,
+            checks: self.force.iter().map(|(gate, f)| (gate.clone(), f.live.clone())).collect(),
+            problems: problems.into_iter().map(Problem::printable).collect(),
+            warnings: warnings.into_iter().map(Problem::printable).collect(),
+            pods: self.pods.values().map(|(_, pod)| pod.clone()).collect(),
+        };
+        self.forget();
+        if last.generation == 0 || differs(&last, &snapshot) {
+            self.out.send_replace(Arc::new(snapshot));
+        }
+    }
+
+    /// Drops answers about plugins that no file and no check holds any more.
+    fn forget(&mut self) {
+        let held: Vec<Digest> = self
+            .files
+            .values()
+            .filter_map(|f| f.plugin.as_ref().map(|p| p.0))
+            .chain(self.force.values().map(|f| f.digest))
+            .collect();
+        let configs: Vec<&str> = self
+            .files
+            .values()
+            .filter_map(|f| f.parsed.as_deref())
+            .flat_map(|p| p.checks.iter().map(|c| &*c.config))
+            .chain(self.force.values().map(|f| &*f.live.check.config))
+            .collect();
+        self.judged.retain(|(digest, config), _| held.contains(digest) && configs.contains(&&**config));
+    }
+}
+
+fn differs<P>(a: &Snapshot<P>, b: &Snapshot<P>) -> bool {
+    let same_checks = a.checks.len() == b.checks.len()
+        && a.checks.iter().zip(&b.checks).all(|((x, l), (y, r))| x == y && Arc::ptr_eq(l, r));
+    !same_checks || (&a.problems, &a.warnings, &a.pods) != (&b.problems, &b.warnings, &b.pods)
+}

@@ -1,0 +1,137 @@
+//! What `dev` shows: the gates as rows, and what is wrong in the directories.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc::UnboundedSender, watch};
+
+use crate::{
+    catalog::{Problem, Snapshot},
+    decide::{Fault, Status, Verdict},
+    dispatch::{Call, Core, GateView, Observer, Outcome, Patch},
+};
+
+/// One gate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) namespace: String,
+    pub(super) pod: String,
+    pub(super) gate: String,
+    /// Nothing where no check answers or none has answered yet.
+    pub(super) status: Option<Status>,
+    pub(super) reason: String,
+    pub(super) message: String,
+    pub(super) check: Option<String>,
+    /// The file of the plugin.
+    pub(super) plugin: Option<String>,
+    /// When the status last changed, in Unix milliseconds.
+    pub(super) since: Option<i64>,
+    /// The last answer was a fault, which reason and message tell of; the status is what stands all the same.
+    pub(super) fault: bool,
+}
+
+/// All of it at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct View {
+    /// The catalog's.
+    pub(super) generation: u64,
+    /// How many checks are in force.
+    pub(super) checks: usize,
+    /// Sorted by namespace, pod and gate.
+    pub(super) rows: Vec<Row>,
+    pub(super) problems: Vec<Problem>,
+    /// Each gate with a check has been answered and nothing is going on.
+    pub(super) settled: bool,
+}
+
+impl View {
+    pub(super) fn new(core: &Core, snapshot: &Snapshot) -> Self {
+        let mut rows: Vec<_> = core.gates().map(|gate| Row::new(&gate, snapshot)).collect();
+        rows.sort_by(|a, b| a.key().cmp(&b.key()));
+        Self {
+            generation: snapshot.generation,
+            checks: snapshot.checks.len(),
+            rows,
+            problems: snapshot.problems.clone(),
+            settled: core.settled(),
+        }
+    }
+
+    /// How many gates have a status.
+    pub(super) fn count(&self, status: Option<Status>) -> usize {
+        self.rows.iter().filter(|row| row.status == status).count()
+    }
+}
+
+impl Row {
+    fn new(gate: &GateView<'_>, snapshot: &Snapshot) -> Self {
+        let pod = gate.pod.open();
+        let since = pod.condition(gate.gate).and_then(|standing| standing.last_transition);
+        let live = snapshot.checks.get(gate.gate);
+        let mut row = Self {
+            namespace: pod.namespace,
+            pod: pod.name,
+            gate: gate.gate.to_string(),
+            check: gate.check.map(ToString::to_string),
+            plugin: gate.check.and(live).map(|live| live.check.plugin.clone()),
+            ..Self::default()
+        };
+        if let Some(condition) = gate.condition {
+            row.status = Some(condition.status);
+            row.reason.clone_from(&condition.reason);
+            row.message.clone_from(&condition.message);
+            row.since = since;
+        }
+        match (gate.check, gate.fault) {
+            (None, _) => {
+                row.message = "no check answers this gate".into();
+                if let Some(stands) = row.status.take() {
+                    row.message = format!("{}; {} stays as it was written", row.message, stands.as_str());
+                }
+                row.reason.clear();
+                row.since = None;
+            }
+            (Some(_), Some(fault)) => {
+                row.reason.clone_from(&fault.reason);
+                row.message.clone_from(&fault.message);
+                row.fault = true;
+            }
+            (Some(_), None) if row.status.is_none() => row.message = "not answered yet".into(),
+            (Some(_), None) => {}
+        }
+        row
+    }
+
+    /// What tells rows apart and sorts them.
+    pub(super) fn key(&self) -> (&str, &str, &str) {
+        (&self.namespace, &self.pod, &self.gate)
+    }
+}
+
+/// Sends a view whenever one differs from the one before.
+#[derive(Debug)]
+pub(super) struct Viewer {
+    catalog: watch::Receiver<Arc<Snapshot>>,
+    views: UnboundedSender<View>,
+    last: View,
+}
+
+impl Viewer {
+    pub(super) fn new(catalog: watch::Receiver<Arc<Snapshot>>, views: UnboundedSender<View>) -> Self {
+        Self { catalog, views, last: View::default() }
+    }
+}
+
+impl Observer for Viewer {
+    fn answered(&mut self, _: &Call, _: &Result<Verdict, Fault>, _: Duration) {}
+
+    fn wrote(&mut self, _: &Patch, _: &Outcome, _: Duration) {}
+
+    fn changed(&mut self, core: &Core) {
+        let view = View::new(core, &self.catalog.borrow());
+        if view != self.last {
+            self.last = view.clone();
+            // A screen that is gone shows nothing any more; the command is about to end.
+            let _ = self.views.send(view);
+        }
+    }
+}

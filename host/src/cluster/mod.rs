@@ -1,0 +1,160 @@
+//! The only user of the Kubernetes client: watches pods, writes conditions.
+//!
+//! ```text
+//! client    which API server, with which credentials
+//! deadline  every request ends: a layer around the client's service
+//! watch     pods → events for dispatch; heals by itself
+//! patch     a patch from dispatch → one request
+//! outcome   the answer → what came of it
+//! explain   an error → one line with the mend
+//! ```
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use kube::Client;
+use tokio::sync::mpsc;
+
+use crate::dispatch::Event;
+
+mod client;
+mod deadline;
+mod explain;
+mod health;
+mod object;
+mod outcome;
+mod patch;
+#[cfg(test)]
+mod testing;
+mod watch;
+
+pub use client::ConnectError;
+pub use health::WatchHealth;
+pub use patch::{DryRun, KubeWriter, PodWriter};
+
+/// Which cluster, which pods of it, and whether to write.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `--kubeconfig`: the only file looked at. Without it: the files of `KUBECONFIG`, or `~/.kube/config`, and where
+    /// none of them exists the settings that a pod finds in itself.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--context`: a context of the kubeconfig; its current one where none is given.
+    pub context: Option<String>,
+    /// `--namespace`: the namespaces whose pods are watched; all where none is given.
+    pub namespaces: Vec<String>,
+    /// `--pod-selector`: a label selector that the server applies. A pod that leaves it is let go.
+    pub pod_selector: Option<String>,
+    /// `--dry-run`: log what would be written instead of writing it.
+    pub dry_run: bool,
+}
+
+/// A cluster to work. Cheap to clone; nothing is asked of the server before [`Cluster::watch`] or a write.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    url: Arc<str>,
+    limits: Limits,
+    options: Options,
+    health: Arc<WatchHealth>,
+}
+
+/// How long a request may take. The defaults are what the host runs with; tests use shorter ones.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Until the head of any answer, and the whole answer of any request but a watch.
+    answer: Duration,
+    /// Until the whole answer to a patch.
+    patch: Duration,
+    /// How long the server keeps one watch open, in seconds; then it is opened again where it stopped.
+    watch_seconds: u32,
+    /// How long a connection may say nothing. Longer than a watch, which the server ends by then, so that only a dead
+    /// one is cut; pooled connections to a server that is gone are cut as well, before a new request meets them.
+    silence: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(30),
+            patch: Duration::from_secs(10),
+            watch_seconds: 45,
+            silence: Duration::from_secs(50),
+        }
+    }
+}
+
+/// Reads the kubeconfig or the in-cluster settings and makes the client. The server is not asked yet: one that is down
+/// is waited for.
+///
+/// # Errors
+/// There is no kubeconfig, it cannot be used, or it has no such context.
+pub async fn connect(options: Options) -> Result<Cluster, ConnectError> {
+    let config =
+        client::config(&client::Places::from_env(options.kubeconfig.clone()), options.context.as_deref()).await?;
+    Cluster::new(config, options, Limits::default())
+}
+
+impl Cluster {
+    fn new(config: kube::Config, options: Options, limits: Limits) -> Result<Self, ConnectError> {
+        let health = Arc::new(WatchHealth::new(&options.namespaces));
+        let url = config.cluster_url.to_string().trim_end_matches('/').into();
+        let client = client::build(config, limits, Arc::clone(&health))?;
+        Ok(Self { client, url, limits, options, health })
+    }
+
+    /// The API server's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The watches to run, one for each namespace: each lives until the receiver is gone and heals from everything
+    /// else by itself. Its number is the scope in [`Event::ListStarted`], [`Event::Pod`] and [`Event::ListDone`].
+    pub fn watch(&self, events: &mpsc::Sender<Event>) -> Vec<BoxFuture<'static, ()>> {
+        let namespaces = match self.options.namespaces.as_slice() {
+            [] => vec![None],
+            some => some.iter().map(|n| Some(n.clone())).collect(),
+        };
+        (0..).zip(namespaces).map(|(scope, n)| self.watch_one(scope, n, events.clone())).collect()
+    }
+
+    fn watch_one(&self, scope: u32, namespace: Option<String>, events: mpsc::Sender<Event>) -> BoxFuture<'static, ()> {
+        let watch = watch::Watch {
+            scope,
+            namespace,
+            selector: self.options.pod_selector.clone(),
+            seconds: self.limits.watch_seconds,
+            url: Arc::clone(&self.url),
+            health: Arc::clone(&self.health),
+            events,
+        };
+        Box::pin(watch.run(self.client.clone()))
+    }
+
+    /// How the watches are doing, for metrics and readiness.
+    pub fn health(&self) -> Arc<WatchHealth> {
+        Arc::clone(&self.health)
+    }
+
+    /// What writes conditions, or only logs them in a dry run.
+    pub fn writer(&self) -> PodWriter {
+        if self.options.dry_run {
+            PodWriter::DryRun(DryRun)
+        } else {
+            PodWriter::Kube(KubeWriter::new(self.client.clone(), Arc::clone(&self.url), self.limits.patch))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_that_dies_silently_is_noticed_within_a_minute_and_a_live_one_is_never_cut() {
+        let Limits { answer, patch, watch_seconds, silence } = Limits::default();
+        let watch = Duration::from_secs(watch_seconds.into());
+        assert!(watch < silence && silence <= Duration::from_mins(1));
+        // What opens or lists instead ends as well.
+        assert!(answer <= Duration::from_secs(30) && patch <= answer);
+    }
+}

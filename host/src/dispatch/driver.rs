@@ -1,0 +1,172 @@
+//! The loop around the core: reads the clocks, runs calls and writes, feeds their ends back.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, bail};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{Action, Call, Core, Event, Now, Options, Outcome, Patch, Rule, Rules, Writer};
+use crate::{
+    catalog::Snapshot,
+    decide::{Fault, Verdict},
+    sandbox::Evaluation,
+};
+
+/// How many events are taken in before actions are carried out, so that one burst of the watch does not delay calls.
+const BATCH: usize = 256;
+/// How long writes in flight may take to end after a stop.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// Told what happens, for metrics, logs and `dev`'s table. Called on the driver's task, so it must not block.
+pub trait Observer: Send + 'static {
+    /// A call ended: after `took` from being let in.
+    fn answered(&mut self, call: &Call, answer: &Result<Verdict, Fault>, took: Duration);
+    /// A write ended.
+    fn wrote(&mut self, patch: &Patch, outcome: &Outcome, took: Duration);
+    /// A batch of events has been worked off.
+    fn changed(&mut self, core: &Core);
+}
+
+/// What the driver runs on.
+#[derive(Debug)]
+pub struct Inputs<W> {
+    /// The live checks.
+    pub catalog: watch::Receiver<Arc<Snapshot>>,
+    /// The pods.
+    pub events: mpsc::Receiver<Event>,
+    /// Carries writes out.
+    pub writer: W,
+    /// For the core.
+    pub options: Options,
+}
+
+enum Done {
+    Call(Call, Result<Verdict, Fault>, Duration),
+    Write(Patch, Outcome, Duration),
+}
+
+/// Works until `stop`, then lets writes in flight end, for at most 4 s.
+///
+/// # Errors
+/// When the catalog or the source of pods ends by itself, or a call or a write panics: each is a defect, and the
+/// process should end visibly.
+pub async fn drive<W: Writer>(
+    inputs: Inputs<W>,
+    mut observer: impl Observer,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let Inputs { mut catalog, mut events, writer, options } = inputs;
+    let start = Instant::now();
+    let now = || Now { mono: start.elapsed(), wall: wall() };
+    let mut core = Core::new(options);
+    let mut tasks = JoinSet::new();
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut snapshot = catalog.borrow_and_update().clone();
+    core.handle(Event::Rules(rules(&snapshot)), now());
+    tokio::pin!(stop);
+    loop {
+        core.advance(now());
+        for action in core.actions() {
+            match action {
+                Action::Call(call) => start_call(&mut tasks, &snapshot, call)?,
+                Action::Patch(patch) => start_write(&mut tasks, &writer, patch),
+            }
+        }
+        observer.changed(&core);
+        let wake = core.next_wake().map(|at| start + at);
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(done) = tasks.join_next() => {
+                take(&mut core, &mut observer, done, now())?;
+                while let Some(done) = tasks.try_join_next() {
+                    take(&mut core, &mut observer, done, now())?;
+                }
+            }
+            changed = catalog.changed() => {
+                changed.context("the catalog ended")?;
+                snapshot = catalog.borrow_and_update().clone();
+                core.handle(Event::Rules(rules(&snapshot)), now());
+            }
+            count = events.recv_many(&mut batch, BATCH) => {
+                if count == 0 {
+                    bail!("the source of pods ended");
+                }
+                for event in batch.drain(..) {
+                    core.handle(event, now());
+                }
+            }
+            () = sleep_until(wake.unwrap_or(start)), if wake.is_some() => {}
+        }
+    }
+    let deadline = Instant::now() + GRACE;
+    while core.writing() > 0
+        && let Ok(Some(done)) = timeout_at(deadline, tasks.join_next()).await
+    {
+        take(&mut core, &mut observer, done, now())?;
+    }
+    Ok(())
+}
+
+fn start_call(tasks: &mut JoinSet<Done>, snapshot: &Snapshot, call: Call) -> anyhow::Result<()> {
+    let live = snapshot.checks.get(&call.key.gate).context("a call for a gate without a check")?;
+    let plugin = live.plugin.clone();
+    let evaluation = Evaluation {
+        check: call.check.clone(),
+        pod: call.pod.clone(),
+        config: live.check.config.clone(),
+        now: call.now,
+        timeout: live.check.timeout,
+    };
+    tasks.spawn(async move {
+        let begin = Instant::now();
+        let answer = plugin.evaluate(evaluation).await;
+        Done::Call(call, answer, begin.elapsed())
+    });
+    Ok(())
+}
+
+fn start_write<W: Writer>(tasks: &mut JoinSet<Done>, writer: &W, patch: Patch) {
+    let writer = writer.clone();
+    tasks.spawn(async move {
+        let begin = Instant::now();
+        let outcome = writer.write(patch.clone()).await;
+        Done::Write(patch, outcome, begin.elapsed())
+    });
+}
+
+fn take(core: &mut Core, observer: &mut impl Observer, done: Result<Done, JoinError>, now: Now) -> anyhow::Result<()> {
+    match done.context("a call or a write panicked")? {
+        Done::Call(call, answer, took) => {
+            observer.answered(&call, &answer, took);
+            core.handle(Event::Answered { id: call.id, answer }, now);
+        }
+        Done::Write(patch, outcome, took) => {
+            observer.wrote(&patch, &outcome, took);
+            core.handle(Event::Wrote { id: patch.id, outcome }, now);
+        }
+    }
+    Ok(())
+}
+
+fn rules(snapshot: &Snapshot) -> Rules {
+    let rule = |live: &crate::catalog::Live| Rule {
+        check: live.check.name.clone(),
+        generation: live.generation,
+        period: live.check.period,
+    };
+    snapshot.checks.iter().map(|(gate, live)| (gate.clone(), rule(live))).collect()
+}
+
+/// Unix milliseconds. A clock before 1970 reads 0.
+fn wall() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,12 @@
+//! The WIT world `plugin` in Rust, generated.
+
+#![allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated")]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "plugin",
+    imports: { default: trappable },
+    exports: { default: async },
+    with: { "gatehost:check/pod.pod": crate::pod::Pod },
+    require_store_data_send: true,
+});

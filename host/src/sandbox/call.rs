@@ -1,0 +1,237 @@
+//! One call of a guest: a fresh store, a deadline, an answer.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, task::JoinSet, time::timeout_at};
+use wasmtime::{
+    Store, UpdateDeadline,
+    component::{InstancePre, ResourceTable},
+};
+use wasmtime_wasi::WasiCtx;
+
+use super::{
+    ConfigError, Description, Evaluation,
+    bindings::{self, PluginIndices, gatehost::check::types},
+    engine::Shared,
+    fault::{Ended, fault},
+    limits::{Exceeded, HANDLES, HOST_CALL_BYTES, LOAD_TIMEOUT, Limiter},
+    load::{LoadError, Loaded},
+    output::Output,
+    wasi,
+};
+use crate::decide::{Fault, FaultKind, Status, Verdict, sanitize};
+
+/// No timeout is longer.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// What the host functions of one call work on.
+pub(super) struct State {
+    pub(super) wasi: WasiCtx,
+    pub(super) table: ResourceTable,
+    pub(super) now: u64,
+    pub(super) output: Output,
+    limiter: Limiter,
+}
+
+/// Types only: there is nothing to call.
+impl types::Host for State {}
+
+/// Code that is ready to be instantiated.
+pub(super) struct Code {
+    pre: InstancePre<State>,
+    indices: PluginIndices,
+}
+
+/// A call without an answer: how it ended, and what is told of it.
+struct Failed {
+    ended: Ended,
+    fault: Fault,
+}
+
+/// Who is asked, when, and for how long.
+struct Call<'a> {
+    name: &'static str,
+    check: &'a str,
+    pod: String,
+    now: u64,
+    chance: u64,
+    timeout: Duration,
+}
+
+/// Asks a plugin that is being loaded what it is.
+pub(super) async fn describe(shared: &Arc<Shared>, code: &Arc<Code>) -> Result<types::Description, LoadError> {
+    let call = Call::at_load("describe", shared.chance.of("describe"));
+    let answer = run(shared, code, call, |mut store, plugin| async move {
+        plugin.gatehost_check_gate().call_describe(&mut store).await
+    });
+    answer.await.map_err(|failed| match failed.ended {
+        Ended::Failed(error) if error.is::<WrongTypes>() => LoadError::Mismatch(error.into_boxed_dyn_error()),
+        _ => LoadError::Describe(failed.fault),
+    })
+}
+
+pub(super) async fn validate(plugin: &Loaded, config: Arc<str>) -> Result<Vec<ConfigError>, Fault> {
+    let call = Call::at_load("validate", plugin.shared.chance.of(&config));
+    let answer = run(&plugin.shared, &plugin.code, call, |mut store, plugin| async move {
+        plugin.gatehost_check_gate().call_validate(&mut store, &config).await
+    });
+    let answer = answer.await.map_err(|failed| failed.fault)?;
+    Ok(answer.err().unwrap_or_default().iter().map(config_error).collect())
+}
+
+pub(super) async fn evaluate(plugin: &Loaded, evaluation: Evaluation) -> Result<Verdict, Fault> {
+    let Evaluation { check, pod, config, now, timeout } = evaluation;
+    let pod = pod.open();
+    let call = Call {
+        name: "evaluate",
+        check: &check,
+        pod: format!("{}/{}", pod.namespace, pod.name),
+        now: now.try_into().unwrap_or(0),
+        chance: plugin.shared.chance.of((&pod.uid, &config, now)),
+        timeout,
+    };
+    let answer = run(&plugin.shared, &plugin.code, call, |mut store, plugin| async move {
+        let pod = store.data_mut().table.push(pod)?;
+        plugin.gatehost_check_gate().call_evaluate(&mut store, pod, &config).await
+    });
+    answer.await.map_err(|failed| failed.fault)?.as_ref().map(verdict).map_err(guest_fault)
+}
+
+/// The functions that a component exports are not those of the contract.
+#[derive(Debug, thiserror::Error)]
+#[error("an export has the wrong type")]
+struct WrongTypes;
+
+impl Code {
+    pub(super) fn new(pre: InstancePre<State>) -> wasmtime::Result<Self> {
+        Ok(Self { indices: PluginIndices::new(&pre)?, pre })
+    }
+}
+
+impl Call<'_> {
+    fn at_load(name: &'static str, chance: u64) -> Self {
+        Self { name, check: "", pod: String::new(), now: 0, chance, timeout: LOAD_TIMEOUT }
+    }
+}
+
+/// Makes an instance on the guests' runtime and lets `ask` ask it. The deadline counts from here: waiting for a turn
+/// and starting the instance are part of it.
+async fn run<T, F, A>(shared: &Arc<Shared>, code: &Arc<Code>, call: Call<'_>, ask: F) -> Result<T, Failed>
+where
+    T: Send + 'static,
+    F: FnOnce(Store<State>, bindings::Plugin) -> A + Send + 'static,
+    A: Future<Output = wasmtime::Result<T>> + Send,
+{
+    let deadline = Instant::now() + call.timeout.min(LONGEST);
+    let output = Output::default();
+    let task = {
+        let (shared, code, output) = (shared.clone(), code.clone(), output.clone());
+        async move {
+            let _turn = shared.turns.acquire().await?;
+            let _running = shared.ticker.running();
+            let wasi = wasi::context(call.now, call.chance, &shared.chance, &output);
+            let mut store = store(&shared, wasi, call.now, output, deadline);
+            let instance = code.pre.instantiate_async(&mut store).await?;
+            let plugin = code.indices.load(&mut store, &instance).map_err(|error| error.context(WrongTypes))?;
+            ask(store, plugin).await
+        }
+    };
+    let answer = supervise(shared.guests(), deadline, task).await;
+    output.log(call.name, call.check, &call.pod);
+    answer.map_err(|ended| {
+        tracing::debug!(call = call.name, check = call.check, pod = call.pod, ?ended, "a call ended without an answer");
+        let fault = fault(&ended, call.timeout, &output);
+        Failed { ended, fault }
+    })
+}
+
+/// The only place where a store is made: what is not limited here is not limited.
+fn store(shared: &Shared, wasi: WasiCtx, now: u64, output: Output, deadline: Instant) -> Store<State> {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(HANDLES);
+    let mut store = Store::new(&shared.engine, State { wasi, table, now, output, limiter: Limiter::default() });
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(HOST_CALL_BYTES);
+    store.set_max_component_handles(HANDLES);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| {
+        if Instant::now() >= deadline { Err(Exceeded::Deadline.into()) } else { Ok(UpdateDeadline::Yield(1)) }
+    });
+    store
+}
+
+/// Runs a task on the guests' runtime and waits for it on the caller's, so that no guest can delay the deadline. A
+/// task that is late, or that nobody waits for any more, is dropped when it next yields.
+async fn supervise<T: Send + 'static>(
+    guests: &Handle,
+    deadline: Instant,
+    task: impl Future<Output = wasmtime::Result<T>> + Send + 'static,
+) -> Result<T, Ended> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn_on(task, guests);
+    match timeout_at(deadline.into(), tasks.join_next()).await {
+        Ok(Some(Ok(answer))) => answer.map_err(Ended::Failed),
+        Ok(Some(Err(error))) if error.is_panic() => Err(Ended::Panicked),
+        Ok(Some(Err(_)) | None) => Err(Ended::Stopped),
+        Err(_) => Err(Ended::Deadline),
+    }
+}
+
+pub(super) fn description(d: &types::Description) -> Description {
+    Description {
+        name: sanitize::text(&d.name, 63),
+        version: sanitize::text(&d.version, 63),
+        help: sanitize::text(&d.help, 256),
+        config_schema: d.config_schema.clone(),
+    }
+}
+
+fn config_error(e: &types::ConfigError) -> ConfigError {
+    ConfigError { path: sanitize::text(&e.path, 256), message: sanitize::message(&e.message) }
+}
+
+fn verdict(v: &types::Verdict) -> Verdict {
+    Verdict {
+        status: match v.status {
+            types::Status::Met => Status::True,
+            types::Status::Unmet => Status::False,
+            types::Status::Unknown => Status::Unknown,
+        },
+        reason: sanitize::reason(&v.reason),
+        message: sanitize::message(&v.message),
+        recheck_after: v.recheck_after_ms.map(sanitize::delay),
+    }
+}
+
+fn guest_fault(f: &types::Fault) -> Fault {
+    Fault {
+        kind: match f.kind {
+            types::FaultKind::BadConfig => FaultKind::BadConfig,
+            types::FaultKind::Denied => FaultKind::Denied,
+            types::FaultKind::Unreachable => FaultKind::Unreachable,
+            types::FaultKind::Internal => FaultKind::Internal,
+            types::FaultKind::Other(_) => FaultKind::Other,
+        },
+        reason: sanitize::reason(&f.reason),
+        message: sanitize::message(&f.message),
+        retry_after: f.retry_after_ms.map(sanitize::delay),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_host_function_ends_one_call() {
+        let shared = Shared::new().unwrap();
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let ended = supervise(shared.guests(), deadline, async { panic!("a defect") }).await as Result<(), _>;
+        assert!(matches!(ended, Err(Ended::Panicked)), "{ended:?}");
+        let next = supervise(shared.guests(), deadline, async { Ok(1) }).await;
+        assert!(matches!(next, Ok(1)), "{next:?}");
+    }
+}

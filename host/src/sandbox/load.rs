@@ -1,0 +1,308 @@
+//! From bytes to a plugin: what kind of file it is, compile, link, describe; and what is said of a file that is none.
+
+use std::{fmt, sync::Arc};
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::{Component, types::ComponentItem};
+
+use super::{
+    Description,
+    call::{self, Code},
+    engine::Shared,
+    limits::{MAX_FILE, SCHEMA},
+    wasi,
+};
+use crate::decide::Fault;
+
+/// The version of the WIT package `gatehost:check` of this host.
+const VERSION: &str = "0.1.0";
+
+/// The package's interfaces that plugins may import, with the functions of each.
+const INTERFACES: &[(&str, &[&str])] = &[
+    ("types", &[]),
+    ("clock", &["now-ms"]),
+    ("log", &["write"]),
+    (
+        "pod",
+        &[
+            "name",
+            "namespace-name",
+            "uid",
+            "generation",
+            "created-at-ms",
+            "label",
+            "labels",
+            "annotation",
+            "annotation-keys",
+            "ip",
+            "node",
+            "service-account",
+            "phase",
+            "containers",
+            "condition",
+            "owner",
+            "gates",
+        ],
+    ),
+];
+
+/// What the interface `gate` must export.
+const EXPORTS: &[&str] = &["describe", "validate", "evaluate"];
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a file is not a plugin: one line, without the file's name, and the mend where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It is larger than [`MAX_FILE`].
+    #[error("the file has {size} bytes; a plugin has at most {MAX_FILE}")]
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// It does not begin as WebAssembly does.
+    #[error("this is not WebAssembly; a plugin is a component, built for wasm32-wasip2")]
+    NotWasm,
+    /// It is a core module, such as builds for wasm32-unknown-unknown and wasm32-wasip1 make.
+    #[error("this is a core module, not a component; build for wasm32-wasip2")]
+    CoreModule,
+    /// It ends in the middle: copied halfway, or still being written.
+    #[error("the file is cut off; copy it again, and rename it into place when it is complete")]
+    Truncated,
+    /// It is a component that does not parse or that uses more than this host allows.
+    #[error("this is not a component that this host can compile")]
+    Invalid(#[source] Source),
+    /// It does not export what a plugin exports.
+    #[error("this component is not a plugin: it does not export {export}")]
+    MissingExport {
+        /// The interface or the function that is missing.
+        export: String,
+    },
+    /// It was built for a `gatehost:check` that has more than this host's.
+    #[error("built for gatehost:check {built_for}, this host has {VERSION}: {missing} is missing")]
+    Newer {
+        /// The version that it was built for.
+        built_for: String,
+        /// The function or the interface that this host lacks.
+        missing: String,
+    },
+    /// It was built for a `gatehost:check` that is not compatible with this host's.
+    #[error("built for gatehost:check {built_for}, this host has {VERSION}: build it again for this version")]
+    OtherVersion {
+        /// The version that it was built for.
+        built_for: String,
+    },
+    /// It imports something that this host does not offer.
+    #[error("it imports {import}, which plugins do not get{}", hint(import))]
+    UnknownImport {
+        /// The import's name.
+        import: String,
+    },
+    /// What it imports or exports has other types than the contract.
+    #[error("its imports or exports have other types than gatehost:check {VERSION}; build it again from wit/")]
+    Mismatch(#[source] Source),
+    /// It could not describe itself.
+    #[error("it cannot describe itself: {}: {}", .0.reason, .0.message)]
+    Describe(Fault),
+    /// Its config schema is longer than 64 KiB.
+    #[error("the config schema in its description has {size} bytes; it may have {SCHEMA}")]
+    SchemaTooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// The host failed, not the file: the compiler panicked, or the process is ending.
+    #[error("the host failed while it compiled the file")]
+    Host(#[source] tokio::task::JoinError),
+}
+
+/// The SHA-256 of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+/// All that a [`super::Plugin`] holds.
+pub(super) struct Loaded {
+    pub(super) shared: Arc<Shared>,
+    pub(super) code: Arc<Code>,
+    pub(super) description: Description,
+    pub(super) digest: Digest,
+}
+
+pub(super) async fn load(shared: &Arc<Shared>, bytes: Vec<u8>) -> Result<Loaded, LoadError> {
+    let compile = {
+        let shared = shared.clone();
+        move || compile(&shared, &bytes)
+    };
+    let (code, digest) = shared.guests().spawn_blocking(compile).await.map_err(LoadError::Host)??;
+    let description = call::describe(shared, &code).await?;
+    let size = description.config_schema.len();
+    if size > SCHEMA {
+        return Err(LoadError::SchemaTooLarge { size });
+    }
+    Ok(Loaded { shared: shared.clone(), code, description: call::description(&description), digest })
+}
+
+fn compile(shared: &Shared, bytes: &[u8]) -> Result<(Arc<Code>, Digest), LoadError> {
+    recognise(bytes)?;
+    let component = Component::from_binary(&shared.engine, bytes)
+        .map_err(|error| LoadError::Invalid(error.into_boxed_dyn_error()))?;
+    check_exports(&component)?;
+    check_imports(&component)?;
+    let code = shared.linker.instantiate_pre(&component).and_then(Code::new);
+    let code = code.map_err(|error| LoadError::Mismatch(error.into_boxed_dyn_error()))?;
+    Ok((Arc::new(code), Digest::of(bytes)))
+}
+
+/// What the first bytes and the sizes of the sections tell, so that the usual mistakes get a line of their own.
+fn recognise(bytes: &[u8]) -> Result<(), LoadError> {
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(LoadError::TooLarge { size: bytes.len() as u64 });
+    }
+    let Some(rest) = bytes.strip_prefix(b"\0asm") else { return Err(LoadError::NotWasm) };
+    let mut rest = match rest {
+        [1, 0, 0, 0, ..] => return Err(LoadError::CoreModule),
+        [0x0d, 0, 1, 0, rest @ ..] => rest,
+        [_, _, _, _, ..] => return Err(LoadError::NotWasm),
+        _ => return Err(LoadError::Truncated),
+    };
+    while let [_, section @ ..] = rest {
+        let (size, section) = leb128(section).ok_or(LoadError::Truncated)?;
+        rest = section.get(size..).ok_or(LoadError::Truncated)?;
+    }
+    Ok(())
+}
+
+/// An unsigned 32-bit number in LEB128, and what follows it.
+fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0usize;
+    for (i, byte) in bytes.iter().take(5).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * i);
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[i + 1..]));
+        }
+    }
+    None
+}
+
+fn check_exports(component: &Component) -> Result<(), LoadError> {
+    let engine = component.engine();
+    let ty = component.component_type();
+    let gate = ty.exports(engine).find_map(|(name, item)| {
+        let (path, version) = split(name);
+        (path == "gatehost:check/gate").then_some((version, item.ty))
+    });
+    let Some((version, ComponentItem::ComponentInstance(gate))) = gate else {
+        return Err(LoadError::MissingExport { export: format!("gatehost:check/gate@{VERSION}") });
+    };
+    check_version(version)?;
+    match EXPORTS.iter().find(|f| gate.get_export(engine, f).is_none()) {
+        Some(function) => Err(LoadError::MissingExport { export: format!("gate.{function}") }),
+        None => Ok(()),
+    }
+}
+
+fn check_imports(component: &Component) -> Result<(), LoadError> {
+    let engine = component.engine();
+    for (name, item) in component.component_type().imports(engine) {
+        let (path, version) = split(name);
+        let Some(interface) = path.strip_prefix("gatehost:check/") else {
+            let known = wasi::TABLE.iter().any(|(known, _)| *known == path)
+                && version.strip_prefix(wasi::VERSION).is_some_and(|patch| patch.starts_with('.'));
+            if known {
+                continue;
+            }
+            return Err(LoadError::UnknownImport { import: name.to_owned() });
+        };
+        check_version(version)?;
+        let newer = |missing: String| LoadError::Newer { built_for: version.to_owned(), missing };
+        let Some((_, functions)) = INTERFACES.iter().find(|(known, _)| *known == interface) else {
+            return Err(newer(format!("the import {interface}")));
+        };
+        let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
+        for (export, item) in instance.exports(engine) {
+            let function = export.rsplit(['.', ']']).next().unwrap_or(export);
+            if matches!(item.ty, ComponentItem::ComponentFunc(_)) && !functions.contains(&function) {
+                return Err(newer(format!("{interface}.{function}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `namespace:package/interface` and the version after it.
+fn split(name: &str) -> (&str, &str) {
+    name.split_once('@').unwrap_or((name, ""))
+}
+
+/// Before 1.0 the minor version tells what is compatible.
+fn check_version(version: &str) -> Result<(), LoadError> {
+    let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
+    if minor(version) == minor(VERSION) {
+        Ok(())
+    } else {
+        Err(LoadError::OtherVersion { built_for: version.to_owned() })
+    }
+}
+
+fn hint(import: &str) -> &'static str {
+    if import.starts_with("wasi:http/") {
+        "; build without wasi:http (componentize-js: disableFeatures: ['http', 'fetch-event'])"
+    } else {
+        ""
+    }
+}
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of the functions in a WIT file.
+    fn functions(wit: &str) -> Vec<&str> {
+        wit.lines().filter_map(|line| line.trim().split_once(": func(")).map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn the_interfaces_are_those_of_the_contract() {
+        for (name, wit) in [
+            ("types", include_str!("../../../wit/types.wit")),
+            ("clock", include_str!("../../../wit/clock.wit")),
+            ("log", include_str!("../../../wit/log.wit")),
+            ("pod", include_str!("../../../wit/pod.wit")),
+        ] {
+            let (_, known) = INTERFACES.iter().find(|(known, _)| *known == name).unwrap();
+            assert_eq!(functions(wit), *known, "{name}");
+        }
+        assert_eq!(functions(include_str!("../../../wit/gate.wit")), EXPORTS);
+        let world = include_str!("../../../wit/world.wit");
+        assert!(world.contains(&format!("package gatehost:check@{VERSION};")));
+        let imports: Vec<_> = world.lines().filter_map(|line| line.trim().strip_prefix("import ")).collect();
+        assert_eq!(imports.len(), INTERFACES.len(), "{imports:?}");
+    }
+
+    #[test]
+    fn a_number_in_leb128_ends_within_five_bytes() {
+        assert_eq!(leb128(&[0x7f, 9]), Some((0x7f, &[9][..])));
+        assert_eq!(leb128(&[0xe5, 0x8e, 0x26]), Some((624_485, &[][..])));
+        assert_eq!(leb128(&[0x80]), None);
+        assert_eq!(leb128(&[0x80; 6]), None);
+    }
+}

@@ -1,0 +1,284 @@
+//! What a guest prints: a bounded ring, so that a guest that chats is neither stopped nor paid for.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use tracing::Level;
+use wasmtime_wasi::{
+    async_trait,
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamResult},
+};
+
+use super::limits::{LOG_LINE, OUTPUT};
+use crate::decide::sanitize;
+
+/// What each piece costs besides its bytes, so that many tiny ones are bounded too.
+const PIECE: usize = 16;
+
+/// How many bytes a guest may write at once.
+const PERMIT: usize = 64 << 10;
+
+/// How many bytes of the output's end are shown in a fault.
+const TAIL: usize = 800;
+
+/// Standard output, standard error and log lines of one call, in their order: the newest [`OUTPUT`] bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Output(Arc<Mutex<Ring>>);
+
+#[derive(Debug, Default)]
+struct Ring {
+    pieces: VecDeque<Piece>,
+    size: usize,
+    dropped: usize,
+}
+
+#[derive(Debug)]
+enum Piece {
+    /// Bytes of standard output or standard error.
+    Stream(VecDeque<u8>),
+    /// A line of the import `log`.
+    Line(Level, String),
+}
+
+impl Output {
+    /// Adds bytes of standard output or standard error.
+    pub(super) fn stream(&self, bytes: &[u8]) {
+        let mut ring = self.lock();
+        let kept = &bytes[bytes.len().saturating_sub(OUTPUT)..];
+        ring.dropped += bytes.len() - kept.len();
+        if let Some(Piece::Stream(last)) = ring.pieces.back_mut() {
+            last.extend(kept);
+        } else {
+            ring.pieces.push_back(Piece::Stream(kept.iter().copied().collect()));
+            ring.size += PIECE;
+        }
+        ring.size += kept.len();
+        ring.shrink();
+    }
+
+    /// Adds a log line, cut at [`LOG_LINE`].
+    pub(super) fn line(&self, level: Level, mut line: String) {
+        let mut ring = self.lock();
+        let end = line.floor_char_boundary(LOG_LINE);
+        ring.dropped += line.len() - end;
+        line.truncate(end);
+        line.shrink_to_fit();
+        ring.size += line.len() + PIECE;
+        ring.pieces.push_back(Piece::Line(level, line));
+        ring.shrink();
+    }
+
+    /// The end of all that was printed, as one printable line; empty where nothing was.
+    pub(super) fn tail(&self) -> String {
+        let mut all = String::new();
+        for (_, line) in self.lock().lines() {
+            if !all.is_empty() {
+                all.push(' ');
+            }
+            all.push_str(&line);
+        }
+        let all = sanitize::text(&all, usize::MAX);
+        all[all.ceil_char_boundary(all.len().saturating_sub(TAIL))..].trim_start().to_owned()
+    }
+
+    /// Writes all that was printed to the host's log.
+    pub(super) fn log(&self, call: &str, check: &str, pod: &str) {
+        let ring = self.lock();
+        for (level, line) in ring.lines() {
+            let line = escape(&line);
+            match level {
+                Level::ERROR => tracing::error!(call, check, pod, "plugin: {line}"),
+                Level::WARN => tracing::warn!(call, check, pod, "plugin: {line}"),
+                Level::INFO => tracing::info!(call, check, pod, "plugin: {line}"),
+                _ => tracing::debug!(call, check, pod, "plugin: {line}"),
+            }
+        }
+        if ring.dropped > 0 {
+            tracing::warn!(call, check, pod, bytes = ring.dropped, "the plugin's output was cut");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    /// Drops the oldest until the rest is within the budget.
+    fn shrink(&mut self) {
+        while self.size > OUTPUT {
+            let excess = self.size - OUTPUT;
+            match self.pieces.front_mut() {
+                Some(Piece::Stream(bytes)) if bytes.len() > excess => {
+                    bytes.drain(..excess);
+                    self.size -= excess;
+                    self.dropped += excess;
+                }
+                Some(Piece::Stream(bytes)) => {
+                    self.size -= bytes.len() + PIECE;
+                    self.dropped += bytes.len();
+                    self.pieces.pop_front();
+                }
+                Some(Piece::Line(_, line)) => {
+                    self.size -= line.len() + PIECE;
+                    self.dropped += line.len();
+                    self.pieces.pop_front();
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// The lines that hold anything, in their order; bytes that are no UTF-8 are replaced.
+    fn lines(&self) -> Vec<(Level, String)> {
+        let mut lines = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Line(level, line) => lines.push((*level, line.clone())),
+                Piece::Stream(bytes) => {
+                    let bytes: Vec<u8> = bytes.iter().copied().collect();
+                    let text = String::from_utf8_lossy(&bytes);
+                    let full = text.lines().filter(|line| !line.trim().is_empty());
+                    lines.extend(full.map(|line| (Level::INFO, line.to_owned())));
+                }
+            }
+        }
+        lines
+    }
+}
+
+/// The line with what does not print escaped.
+fn escape(line: &str) -> String {
+    let mut escaped = String::with_capacity(line.len());
+    for c in line.chars() {
+        if sanitize::prints(c) {
+            escaped.push(c);
+        } else {
+            escaped.extend(c.escape_default());
+        }
+    }
+    escaped
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.stream(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(PERMIT)
+    }
+}
+
+impl AsyncWrite for Output {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.stream(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_bytes_are_kept_and_the_others_counted() {
+        let output = Output::default();
+        output.stream(&vec![b'a'; 3 * OUTPUT]);
+        output.stream(b"the end");
+        let ring = output.lock();
+        assert!(ring.size <= OUTPUT);
+        let kept: usize = ring.lines().iter().map(|(_, line)| line.len()).sum();
+        assert_eq!(kept + ring.dropped, 3 * OUTPUT + 7);
+        drop(ring);
+        assert!(output.tail().ends_with("aaa the end") || output.tail().ends_with("aaathe end"));
+        assert!(output.tail().len() <= TAIL);
+    }
+
+    #[test]
+    fn log_lines_share_the_budget_and_tiny_ones_are_bounded() {
+        let output = Output::default();
+        for _ in 0..100_000 {
+            output.line(Level::INFO, String::new());
+            output.stream(b"x");
+        }
+        let ring = output.lock();
+        assert!(ring.pieces.len() <= OUTPUT / PIECE);
+        assert!(ring.dropped > 0);
+    }
+
+    #[test]
+    fn a_log_line_is_cut_between_characters() {
+        let output = Output::default();
+        output.line(Level::WARN, "世".repeat(LOG_LINE));
+        let lines = output.lock().lines();
+        assert_eq!(lines, [(Level::WARN, "世".repeat(LOG_LINE / 3))]);
+    }
+
+    #[test]
+    fn what_was_printed_is_logged_under_the_checks_name() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let subscriber = tracing_subscriber::fmt().with_writer(file.clone()).with_ansi(false).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let output = Output::default();
+            output.stream(b"one\n\ntw");
+            output.stream(b"o\x07\n");
+            output.line(Level::WARN, "three".into());
+            output.stream(&vec![b'x'; 2 * OUTPUT]);
+            output.log("evaluate", "cache-warm", "shop/web-0");
+        });
+        let mut file = &*file;
+        let mut log = String::new();
+        std::io::Seek::rewind(&mut file).unwrap();
+        std::io::Read::read_to_string(&mut file, &mut log).unwrap();
+        assert!(!log.contains("one"), "the oldest go first: {log}");
+        assert!(log.contains("WARN") && log.contains("the plugin's output was cut"), "{log}");
+        assert!(log.lines().all(|line| line.contains(r#"check="cache-warm" pod="shop/web-0""#)), "{log}");
+    }
+
+    #[test]
+    fn the_log_shows_what_does_not_print() {
+        assert_eq!(escape("a\u{1b}[2J\u{202e}é"), "a\\u{1b}[2J\\u{202e}é");
+    }
+}

@@ -1,0 +1,278 @@
+//! What is counted. Labels hold names of checks, which come from the operator's files, and words from closed sets:
+//! nothing that a plugin says and nothing that grows with the pods.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::AtomicU64},
+    time::{Duration, Instant},
+};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Registry, Unit},
+};
+
+use crate::{
+    decide::{Fault, Status, Verdict},
+    dispatch::{Call, Core, Observer, Outcome, Patch},
+};
+
+/// The metrics of the process. Clones share their values.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    evaluations: Family<Evaluated, Counter>,
+    evaluation: Family<ByCheck, Histogram, fn() -> Histogram>,
+    queue: Histogram,
+    patches: Family<Written, Counter>,
+    patch: Histogram,
+    agreement: Histogram,
+    gates: Family<Standing, Gauge>,
+    /// What `gates` holds, so that checks that are gone can be taken out.
+    counted: HashSet<Standing>,
+    /// When `gates` may be counted anew.
+    count_after: Option<Instant>,
+    generation: Gauge<u64, AtomicU64>,
+    problems: Gauge<u64, AtomicU64>,
+    load_failures: Counter,
+    watch_age: Gauge<f64, AtomicU64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Evaluated {
+    check: Arc<str>,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByCheck {
+    check: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Written {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Standing {
+    check: Arc<str>,
+    status: &'static str,
+}
+
+/// From a hundredth of a fresh instance's cost to the longest timeout that makes sense.
+const CALL_SECONDS: [f64; 14] =
+    [0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
+const WAIT_SECONDS: [f64; 12] = [0.000_1, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+const AGREE_SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+impl Metrics {
+    /// All metrics at zero, and the registry that shows them.
+    pub fn new() -> (Self, Registry) {
+        let metrics = Self {
+            evaluations: Family::default(),
+            evaluation: Family::new_with_constructor(|| Histogram::new(CALL_SECONDS)),
+            queue: Histogram::new(WAIT_SECONDS),
+            patches: Family::default(),
+            patch: Histogram::new(WAIT_SECONDS),
+            agreement: Histogram::new(AGREE_SECONDS),
+            gates: Family::default(),
+            counted: HashSet::new(),
+            count_after: None,
+            generation: Gauge::default(),
+            problems: Gauge::default(),
+            load_failures: Counter::default(),
+            watch_age: Gauge::default(),
+        };
+        // A result that never happened is 0, so that a rate can be taken of the first.
+        for result in ["written", "replaced", "refused", "failed"] {
+            metrics.patches.get_or_create(&Written { result }).inc_by(0);
+        }
+        let registry = metrics.registry();
+        (metrics, registry)
+    }
+
+    fn registry(&self) -> Registry {
+        let mut registry = Registry::with_prefix("gatehost");
+        let r = &mut registry;
+        r.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        r.register("evaluations", "Calls of plugins that ended, by what they answered", self.evaluations.clone());
+        seconds(r, "evaluation", "How long calls of plugins took, from being let in", self.evaluation.clone());
+        seconds(r, "queue", "How long gates were due before their call was let in", self.queue.clone());
+        r.register("patches", "Writes of conditions, by what came of them", self.patches.clone());
+        seconds(r, "patch", "How long writes of conditions took", self.patch.clone());
+        let agreement = "How long kubelet's Ready took to agree with a pod's gates, while its containers were ready";
+        seconds(r, "ready_agreement", agreement, self.agreement.clone());
+        r.register("gates", "Gates by check and by the status that stands on the pod", self.gates.clone());
+        r.register("catalog_generation", "Changes of the directories that were published", self.generation.clone());
+        r.register(
+            "catalog_problems",
+            "Files and documents with something wrong; the last good version may be in force",
+            self.problems.clone(),
+        );
+        r.register("catalog_load_failures", "Files and documents that could not be loaded", self.load_failures.clone());
+        seconds(r, "watch_age", "How long ago the quietest watch heard from the API server", self.watch_age.clone());
+        registry
+    }
+
+    /// A snapshot was published, with so many problems, so many of which are new.
+    pub fn catalog(&self, generation: u64, problems: usize, new: usize) {
+        self.generation.set(generation);
+        self.problems.set(problems as u64);
+        self.load_failures.inc_by(new as u64);
+    }
+
+    pub(super) fn watch_age(&self, age: Duration) {
+        self.watch_age.set(age.as_secs_f64());
+    }
+
+    pub(super) fn agreement(&self) -> Histogram {
+        self.agreement.clone()
+    }
+
+    fn count(&mut self, core: &Core) {
+        let tally = core.tally();
+        let mut counted = HashSet::with_capacity(tally.len());
+        for ((check, status), n) in tally {
+            let standing = Standing { check, status: status.map_or("none", label) };
+            self.gates.get_or_create(&standing).set(i64::try_from(n).unwrap_or(i64::MAX));
+            counted.insert(standing);
+        }
+        for gone in self.counted.difference(&counted) {
+            self.gates.remove(gone);
+        }
+        self.counted = counted;
+    }
+}
+
+impl Observer for Metrics {
+    fn answered(&mut self, call: &Call, answer: &Result<Verdict, Fault>, took: Duration) {
+        let result = answer.as_ref().map_or("fault", |verdict| label(verdict.status));
+        self.evaluations.get_or_create(&Evaluated { check: call.check.clone(), result }).inc();
+        self.evaluation.get_or_create(&ByCheck { check: call.check.clone() }).observe(took.as_secs_f64());
+        self.queue.observe(call.waited.as_secs_f64());
+    }
+
+    fn wrote(&mut self, _: &Patch, outcome: &Outcome, took: Duration) {
+        let result = match outcome {
+            Outcome::Written(_) => "written",
+            Outcome::Replaced => "replaced",
+            Outcome::Refused(_) => "refused",
+            Outcome::Failed { .. } => "failed",
+        };
+        self.patches.get_or_create(&Written { result }).inc();
+        self.patch.observe(took.as_secs_f64());
+    }
+
+    fn changed(&mut self, core: &Core) {
+        let begin = Instant::now();
+        if self.count_after.is_some_and(|after| begin < after) {
+            return;
+        }
+        self.count(core);
+        // Counting walks over all gates: at most a hundredth of the time goes into it.
+        self.count_after = Some(begin + 100 * begin.elapsed());
+    }
+}
+
+fn label(status: Status) -> &'static str {
+    match status {
+        Status::True => "true",
+        Status::False => "false",
+        Status::Unknown => "unknown",
+    }
+}
+
+fn seconds(registry: &mut Registry, name: &str, help: &str, metric: impl prometheus_client::registry::Metric) {
+    registry.register_with_unit(name, help, Unit::Seconds, metric);
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+    use crate::{
+        decide::FaultKind,
+        dispatch::{GateKey, Now, Options},
+        pod::{Packed, Pod, Seen},
+    };
+
+    fn text(registry: &Registry) -> String {
+        let mut text = String::new();
+        encode(&mut text, registry).unwrap();
+        text
+    }
+
+    fn call() -> Call {
+        let pod = Packed::new(&Pod::default());
+        let key = GateKey { uid: "u".into(), gate: "example.com/warm".into() };
+        Call { id: 1, key, check: "warm".into(), generation: 1, pod, now: 0, waited: Duration::from_millis(2) }
+    }
+
+    fn met() -> Verdict {
+        Verdict { status: Status::True, reason: String::new(), message: String::new(), recheck_after: None }
+    }
+
+    #[test]
+    fn the_names_and_units_are_those_that_the_readme_lists() {
+        let (mut metrics, registry) = Metrics::new();
+        // Families with labels show themselves once they have a value.
+        metrics.answered(&call(), &Ok(met()), Duration::ZERO);
+        metrics.gates.get_or_create(&Standing { check: "warm".into(), status: "true" }).set(1);
+        let text = text(&registry);
+        let families: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        assert_eq!(
+            families,
+            [
+                "gatehost_build info",
+                "gatehost_evaluations counter",
+                "gatehost_evaluation_seconds histogram",
+                "gatehost_queue_seconds histogram",
+                "gatehost_patches counter",
+                "gatehost_patch_seconds histogram",
+                "gatehost_ready_agreement_seconds histogram",
+                "gatehost_gates gauge",
+                "gatehost_catalog_generation gauge",
+                "gatehost_catalog_problems gauge",
+                "gatehost_catalog_load_failures counter",
+                "gatehost_watch_age_seconds gauge",
+            ]
+        );
+        assert!(
+            text.contains(&format!("gatehost_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))),
+            "{text}"
+        );
+        assert!(text.contains("gatehost_patches_total{result=\"refused\"} 0"), "{text}");
+    }
+
+    #[test]
+    fn answers_are_counted_by_check_and_result() {
+        let (mut metrics, registry) = Metrics::new();
+        let fault = Fault { kind: FaultKind::Trap, reason: "T".into(), message: String::new(), retry_after: None };
+        metrics.answered(&call(), &Ok(met()), Duration::from_millis(1));
+        metrics.answered(&call(), &Err(fault), Duration::from_millis(1));
+        let text = text(&registry);
+        assert!(text.contains("gatehost_evaluations_total{check=\"warm\",result=\"true\"} 1"), "{text}");
+        assert!(text.contains("gatehost_evaluations_total{check=\"warm\",result=\"fault\"} 1"), "{text}");
+        assert!(text.contains("gatehost_evaluation_seconds_count{check=\"warm\"} 2"), "{text}");
+        assert!(text.contains("gatehost_queue_seconds_count 2"), "{text}");
+    }
+
+    #[test]
+    fn a_check_that_is_gone_leaves_no_gates_behind() {
+        use crate::dispatch::{Event, Rule};
+        let (mut metrics, registry) = Metrics::new();
+        let mut core = Core::new(Options::default());
+        let now = Now::default();
+        let rule = Rule { check: "warm".into(), generation: 1, period: Duration::from_secs(10) };
+        core.handle(Event::Rules([("example.com/warm".into(), rule)].into()), now);
+        let pod = Pod { uid: "u".into(), gates: vec!["example.com/warm".into()], ..Pod::default() };
+        core.handle(Event::Pod(0, Box::new(Seen { pod, ..Seen::default() })), now);
+        metrics.count(&core);
+        assert!(text(&registry).contains("gatehost_gates{check=\"warm\",status=\"none\"} 1"));
+        core.handle(Event::Rules([].into()), now);
+        metrics.count(&core);
+        assert!(!text(&registry).contains("gatehost_gates{"));
+    }
+}

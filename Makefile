@@ -1,0 +1,73 @@
+# What the README names: demo, test, playground, bench. Everything they need is set up by them, from the package
+# registries; `make` alone prints this list.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test playground bench setup plugins guests host controlplane bindings lint
+
+# No package is ever selected for the host's own target, so that cargo settles on one set of features and compiles
+# wasmtime once.
+CARGO := cargo
+WASM := --target wasm32-wasip2 --profile plugin --locked
+BUILT := target/wasm32-wasip2/plugin
+SHIPPED := annotation settle
+
+say = @printf '\n==> %s\n' '$(1)'
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+demo: plugins host ## Pods and checks from files, a live table, no cluster: edit a file and see a gate flip
+	@target/debug/gatehost dev plugins/demo target/plugins
+
+test: setup controlplane bindings lint plugins guests host ## Proves the project: format, lints and every test, on a real control plane
+	$(call say,tests)
+	$(CARGO) test --locked
+
+playground: setup controlplane plugins host ## A real control plane with the host running: play with kubectl
+	$(CARGO) build --locked --bin playground
+	@target/debug/playground
+
+# The host and its peers are measured optimised; what they stand on always is. Naming the two packages here, and not in
+# a profile of its own, leaves everything else as it was built.
+OPTIMISED := $(foreach p,gatehost gatehost-tests,--config 'profile.dev.package.$(p).opt-level=3')
+LEGS :=
+
+bench: setup controlplane plugins guests ## The figures, in ten minutes; some of them: LEGS="--quick evaluate flip"
+	$(call say,host and peers with all optimisation: some minutes the first time)
+	$(CARGO) build --locked $(OPTIMISED) --bin gatehost --bin bench
+	@target/debug/bench $(LEGS)
+
+setup:
+	$(call say,the Rust target for plugins)
+	@command -v rustup >/dev/null || { echo 'rustup is missing: see https://rustup.rs' >&2; exit 1; }
+	rustup target add wasm32-wasip2
+
+plugins: setup ## The shipped checks, into target/plugins
+	$(call say,shipped checks)
+	$(CARGO) build $(WASM) $(addprefix -p ,$(SHIPPED))
+	@mkdir -p target/plugins
+	@for p in $(SHIPPED); do cmp -s $(BUILT)/$$p.wasm target/plugins/$$p.wasm || { cp $(BUILT)/$$p.wasm target/plugins/.$$p.new && mv target/plugins/.$$p.new target/plugins/$$p.wasm; }; done
+
+guests: setup ## The plugins with one fault each that the tests use
+	$(call say,guests of the tests)
+	$(CARGO) build $(WASM) -p guests --examples
+
+host: ## The host, target/debug/gatehost
+	$(call say,host (the first time compiles wasmtime: about six minutes on two cores))
+	$(CARGO) build --locked --bin gatehost
+
+controlplane: ## The real Kubernetes control plane of the tests, built from Go modules
+	$(call say,control plane)
+	@command -v go >/dev/null || { echo 'Go 1.26 or later is missing: the control plane of the tests is built with it' >&2; exit 1; }
+	tests/controlplane/build.sh target/controlplane
+
+bindings: ## What generates the Python and TypeScript bindings of wit/ in the tests
+	$(call say,binding generators)
+	tests/wit/setup.sh
+
+lint: setup
+	$(call say,format and lints)
+	@rustup component add rustfmt clippy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings

@@ -1,0 +1,9 @@
+//! Does nothing wrong.
+
+use guests::Plugin;
+
+struct Good;
+
+impl Plugin for Good {}
+
+guests::plugin!(Good);

@@ -1,0 +1,84 @@
+//! The figures: `make bench`, or `bench [--quick] [LEG...]` for some of them.
+//!
+//! ```text
+//! evaluate   one call of a check in a fresh instance, next to wasmtime alone
+//! reload     a file renamed into place to the first verdict by the new code, next to compiling alone
+//! start      process start to 1,000 gates set, next to peers with the verdict compiled in
+//! flip       an annotation that changes to the condition that follows, next to the same peers
+//! patches    patches sent for each transition, while labels change all the time
+//! memory     resident memory for 1,000, 5,000 and 10,000 gated pods
+//! ```
+//!
+//! What is compared runs in turns in one run, on the machine as it is, so that the ratios mean something where the
+//! figures themselves do not. Each leg prints a table and leaves all it measured in `target/bench/LEG.json`.
+#![allow(clippy::print_stdout, reason = "the tables are what this program is for")]
+
+use std::{env, time::Instant};
+
+use anyhow::{Result, bail};
+use bed::Beds;
+
+mod bare;
+mod bed;
+mod evaluate;
+mod eye;
+mod flip;
+mod load;
+mod memory;
+mod patches;
+mod peer;
+mod reload;
+mod report;
+mod start;
+mod usage;
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Size {
+    /// A tenth of the work: for a look, not for a figure.
+    quick: bool,
+}
+
+impl Size {
+    /// `full`, or `quick` where little is measured.
+    fn pick<T>(self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}
+
+const LEGS: [&str; 6] = ["evaluate", "reload", "start", "flip", "patches", "memory"];
+
+fn main() -> Result<()> {
+    let mut arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some(evaluate::CHILD) => return evaluate::child(&arguments[1..]),
+        Some(peer::CHILD) => return peer::child(&arguments[1..]),
+        _ => {}
+    }
+    let size = Size { quick: arguments.iter().any(|argument| argument == "--quick") };
+    arguments.retain(|argument| argument != "--quick");
+    if let Some(unknown) = arguments.iter().find(|leg| !LEGS.contains(&leg.as_str())) {
+        bail!("no leg is called {unknown:?}: give none for all, or some of {}", LEGS.join(", "));
+    }
+    let begin = Instant::now();
+    let beds = Beds::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    for leg in LEGS {
+        if !arguments.is_empty() && !arguments.iter().any(|wanted| wanted == leg) {
+            continue;
+        }
+        println!("measuring {leg} ...");
+        let report = match leg {
+            "evaluate" => evaluate::run(size)?,
+            "reload" => reload::run(size)?,
+            "start" => runtime.block_on(start::run(size, &beds))?,
+            "flip" => runtime.block_on(flip::run(size, &beds))?,
+            "patches" => runtime.block_on(patches::run(size, &beds))?,
+            _ => runtime.block_on(memory::run(size, &beds))?,
+        };
+        println!("{report}");
+        report.save()?;
+    }
+    println!("measured in {:.0} s; the raw figures are in {}", begin.elapsed().as_secs_f64(), report::dir().display());
+    Ok(())
+}

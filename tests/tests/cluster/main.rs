@@ -1,0 +1,17 @@
+//! Facts on a real control plane, one file a behaviour.
+#![allow(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+
+mod blind;
+mod deploy;
+mod gates;
+mod live;
+mod others;
+mod rates;
+mod readme;
+mod refused;
+mod reload;
+mod rollout;
+mod scope;
+mod settle;
+mod silent;
+mod start;

@@ -1,0 +1,100 @@
+//! Promises that random schedules would rarely reach.
+
+use std::time::Duration;
+
+use gatehost::{
+    decide::{Status, Verdict},
+    dispatch::Event,
+};
+
+use super::world::{Step, World};
+
+/// A pod whose note something rewrites 20 times a second for half a minute.
+#[test]
+fn a_restless_pod_is_asked_about_at_most_five_times_and_then_once_a_second_and_its_last_value_decides() {
+    let mut world = World::new();
+    let mut asked = 0;
+    for round in 0..600_u32 {
+        world.take(Step::Annotate { pod: 0, note: u8::try_from(round % 5).unwrap() });
+        world.take(Step::Deliver(9));
+        asked += world.calls.iter().filter(|call| &*call.key.gate == "example.com/a").count();
+        for call in std::mem::take(&mut world.calls) {
+            let verdict = Verdict {
+                status: Status::True,
+                reason: "Because".into(),
+                message: format!("{} 0 {}", call.generation, call.key.uid),
+                recheck_after: None,
+            };
+            world.core.handle(Event::Answered { id: call.id, answer: Ok(verdict) }, world.now);
+        }
+        world.take(Step::Pass(50));
+    }
+    assert!((30..=36).contains(&asked), "asked {asked} times in 30 s");
+    world.rest();
+}
+
+/// A check whose message differs at every call, with answers each second for a minute.
+#[test]
+fn a_message_that_always_differs_is_written_once_in_five_minutes() {
+    let mut world = World::new();
+    world.take(Step::Annotate { pod: 0, note: 1 });
+    world.take(Step::Deliver(9));
+    for round in 0..60 {
+        for call in std::mem::take(&mut world.calls) {
+            let verdict = Verdict {
+                status: Status::True,
+                reason: "Because".into(),
+                message: format!("{} {round} {}", call.generation, call.key.uid),
+                recheck_after: Some(Duration::from_secs(1)),
+            };
+            world.core.handle(Event::Answered { id: call.id, answer: Ok(verdict) }, world.now);
+        }
+        world.act();
+        for patch in std::mem::take(&mut world.patches) {
+            let outcome = gatehost::dispatch::Outcome::Written(None);
+            world.core.handle(Event::Wrote { id: patch.id, outcome }, world.now);
+        }
+        world.take(Step::Pass(1000));
+    }
+    // One patch that sets both statuses, and at most one with new texts a gate.
+    assert!((2..=3).contains(&world.sent), "{} patches", world.sent);
+}
+
+/// A condition that another controller keeps changing is set right, but not in a fight.
+#[test]
+fn a_status_that_somebody_else_changes_is_set_right_at_most_every_ten_seconds() {
+    let mut world = World::new();
+    world.take(Step::Annotate { pod: 0, note: 1 });
+    world.rest();
+    let before = world.sent;
+    for round in 0..300_u32 {
+        world.take(Step::Foreign { pod: 0, gate: 0, status: u8::try_from(round % 3).unwrap() });
+        world.take(Step::Deliver(9));
+        for patch in std::mem::take(&mut world.patches) {
+            let outcome = gatehost::dispatch::Outcome::Written(None);
+            world.core.handle(Event::Wrote { id: patch.id, outcome }, world.now);
+        }
+        world.take(Step::Pass(100));
+    }
+    assert!((1..=4).contains(&(world.sent - before)), "{} patches in 30 s", world.sent - before);
+    world.rest();
+}
+
+/// A pod that changes while its gate is being asked about.
+#[test]
+fn a_change_during_a_call_is_answered_by_another_call_at_once() {
+    let mut world = World::new();
+    world.take(Step::Annotate { pod: 0, note: 1 });
+    world.take(Step::Deliver(9));
+    let first = std::mem::take(&mut world.calls);
+    assert_eq!(first.len(), 2);
+    world.take(Step::Annotate { pod: 0, note: 2 });
+    world.take(Step::Deliver(9));
+    assert!(world.calls.is_empty(), "a gate is asked while a call runs");
+    for call in first {
+        let fault = World::fault(&call);
+        world.core.handle(Event::Answered { id: call.id, answer: fault }, world.now);
+    }
+    world.act();
+    assert_eq!(world.calls.len(), 2, "no time has passed and both gates are asked again");
+}

@@ -1,0 +1,213 @@
+//! The pure parts under arbitrary inputs: nobody's document, words or clock makes them break their rules.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::time::Duration;
+
+use gatehost::{
+    check::{self, is_reserved},
+    decide::{Condition, Fault, FaultKind, Status, Verdict, decide, due_after, sanitize, transition},
+    pod::{Packed, Seen},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const GOOD: &str = "\
+apiVersion: gatehost.dev/v1alpha1
+kind: Check
+metadata: {name: cache-warm}
+spec:
+  gate: example.com/cache-warm
+  plugin: http.wasm
+  config: {port: 8080, path: /warm}
+  periodSeconds: 30
+  timeoutSeconds: 2
+";
+
+fn status() -> impl Strategy<Value = Status> {
+    prop_oneof![Just(Status::True), Just(Status::False), Just(Status::Unknown)]
+}
+
+fn answer() -> impl Strategy<Value = Result<Verdict, Fault>> {
+    let delay = || proptest::option::of((0..u32::MAX).prop_map(sanitize::delay));
+    prop_oneof![
+        (status(), ".{0,9}", ".{0,9}", delay()).prop_map(|(status, reason, message, recheck_after)| {
+            Ok(Verdict { status, reason: sanitize::reason(&reason), message, recheck_after })
+        }),
+        (".{0,9}", delay()).prop_map(|(message, retry_after)| {
+            Err(Fault { kind: FaultKind::Trap, reason: "Trap".into(), message, retry_after })
+        }),
+    ]
+}
+
+/// JSON with the keys that pods and checks have, so that arbitrary values stand where others are expected.
+fn tree() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+        "[a-zA-Z./]{1,12}".prop_map(Value::from),
+        Just(json!("2026-01-01T00:00:00Z")),
+    ];
+    let key = proptest::sample::select(vec![
+        "metadata",
+        "spec",
+        "status",
+        "name",
+        "namespace",
+        "uid",
+        "labels",
+        "annotations",
+        "conditions",
+        "type",
+        "readinessGates",
+        "conditionType",
+        "containerStatuses",
+        "state",
+        "running",
+        "startedAt",
+        "restartCount",
+        "ownerReferences",
+        "controller",
+        "generation",
+        "creationTimestamp",
+        "phase",
+        "podIP",
+        "gate",
+        "plugin",
+    ]);
+    leaf.prop_recursive(5, 40, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::hash_map(key.clone(), inner, 0..6)
+                .prop_map(|map| map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<Value>()),
+        ]
+    })
+}
+
+/// What a text is told: one line each, and no check with a wrong field in it.
+fn judge(text: &str) {
+    for pods in [false, true] {
+        let parsed = check::parse(text, pods);
+        for line in parsed.broken.iter().flat_map(|broken| &broken.errors).chain(&parsed.warnings) {
+            assert!(!line.is_empty() && !line.contains('\n'), "{line:?}");
+        }
+        assert!(parsed.broken.iter().all(|broken| !broken.errors.is_empty()));
+        for check in parsed.checks {
+            assert!(!is_reserved(&check.gate) && check::is_plugin_file(&check.plugin), "{check:?}");
+            assert!(check.period >= Duration::from_secs(1), "{check:?}");
+            assert!((Duration::from_secs(1)..=Duration::from_mins(1)).contains(&check.timeout), "{check:?}");
+            assert!(serde_json::from_str::<Value>(&check.config).unwrap().is_object(), "{check:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_read_or_told_of_in_single_lines(text in "\\PC{0,200}|[-a:{}\\[\\]&*!|>'\"#%@`, \n\t]{0,60}") {
+        judge(&text);
+    }
+
+    #[test]
+    fn a_check_with_a_few_bytes_changed_is_right_or_told_of(at in 0..GOOD.len(), len in 0..4_usize, to in "\\PC{0,6}|\n|0") {
+        let mut text = GOOD.to_owned();
+        text.replace_range(at..(at + len).min(GOOD.len()), &to);
+        judge(&text);
+    }
+
+    #[test]
+    fn a_document_with_anything_anywhere_is_right_or_told_of(name in "[a-z]{1,5}", tree in tree()) {
+        for kind in ["Check", "Pod"] {
+            let mut document = json!({ "apiVersion": "gatehost.dev/v1alpha1", "kind": kind, "metadata": { "name": name } });
+            document["spec"] = tree.clone();
+            document["status"] = tree.clone();
+            judge(&document.to_string());
+            judge(&json!({ "kind": kind, "metadata": tree }).to_string());
+        }
+    }
+
+    #[test]
+    fn any_pod_that_is_read_stays_the_same_when_packed_and_has_each_gate_once(mut tree in tree(), own in "[a-z./]{0,6}") {
+        if let Some(object) = tree.as_object_mut() {
+            object.entry("metadata").or_insert_with(|| json!({ "name": "web-0" }));
+        }
+        if let Ok(Seen { pod, .. }) = serde_json::from_value::<Seen>(tree) {
+            let opened = Packed::new(&pod).open();
+            prop_assert_eq!(opened.due_digest(|kind| kind == own), pod.due_digest(|kind| kind == own));
+            let mut gates = pod.gates.clone();
+            gates.sort();
+            gates.dedup();
+            prop_assert_eq!(gates.len(), pod.gates.len());
+            prop_assert_eq!(opened, pod);
+        }
+    }
+
+    #[test]
+    fn any_words_are_fit_for_a_condition(words in "\\PC{0,300}|[\\x00-\\x7f\u{202e}\u{200b}é]{0,1500}|[A-Za-z0-9_,: -]{0,140}|[A-Za-z][A-Za-z0-9_,:]{0,9}") {
+        let message = sanitize::message(&words);
+        prop_assert!(message.len() <= 1024 && message.chars().all(sanitize::prints) && message.trim() == message);
+        prop_assert_eq!(sanitize::message(&message), message, "a second time changes nothing");
+        let reason = sanitize::reason(&words);
+        let inner = |c: char| c.is_ascii_alphanumeric() || "_,:".contains(c);
+        prop_assert!((1..=128).contains(&reason.len()) && reason.chars().all(inner));
+        prop_assert!(reason.starts_with(|c: char| c.is_ascii_alphabetic()));
+        prop_assert!(reason.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
+        prop_assert!(reason == words || reason == sanitize::INVALID_REASON);
+    }
+
+    #[test]
+    fn a_fault_decides_only_where_nothing_stands_and_a_verdict_always(answer in answer(), stands: bool, generation in 0..9_u64) {
+        let decided = decide(&answer, stands, generation);
+        match &answer {
+            Ok(verdict) => prop_assert_eq!(decided.as_ref().unwrap().status, verdict.status),
+            Err(_) if stands => prop_assert_eq!(&decided, &None),
+            Err(_) => prop_assert_eq!(decided.as_ref().unwrap().status, Status::Unknown),
+        }
+        if let Some(condition) = decided {
+            prop_assert_eq!(condition.observed_generation, Some(generation).filter(|g| *g > 0));
+        }
+    }
+
+    #[test]
+    fn an_answer_is_never_backed_off_and_a_fault_at_most_thirty_seconds(
+        answer in answer(), period in 1..u64::from(u32::MAX), faults in 1..u32::MAX
+    ) {
+        let period = Duration::from_secs(period);
+        let wait = due_after(&answer, period, faults);
+        let (named, longest) = match &answer {
+            Ok(verdict) => (verdict.recheck_after, period),
+            Err(fault) => (fault.retry_after, period.max(Duration::from_secs(30))),
+        };
+        match named {
+            Some(named) => {
+                prop_assert_eq!(wait, named);
+                prop_assert!((Duration::from_millis(100)..=Duration::from_hours(1)).contains(&wait));
+            }
+            None => prop_assert!((period..=longest).contains(&wait), "{wait:?} of {period:?}"),
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_transition_moves_with_the_status_and_never_back(
+        old in proptest::option::of((status(), proptest::option::of(0..4_102_444_800_i64))), new in status(),
+        now in 0..4_102_444_800_000_i64
+    ) {
+        let standing = old.map(|(status, seconds)| Condition {
+            status,
+            reason: String::new(),
+            message: String::new(),
+            last_transition: seconds.map(|s| s * 1000),
+            observed_generation: None,
+        });
+        let moved = transition(new, standing.as_ref(), now);
+        prop_assert_eq!(moved.is_some(), standing.as_ref().is_none_or(|old| old.status != new));
+        if let Some(at) = moved {
+            prop_assert_eq!(at % 1000, 0, "Kubernetes records whole seconds");
+            let before = standing.and_then(|old| old.last_transition).unwrap_or(0);
+            prop_assert_eq!(at, before.max(now - now % 1000));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+// A check in TypeScript, as small as it gets: True once the pod carries the annotation that its config names.
+import type { Container, Pod } from 'gatehost:check/pod@0.1.0';
+import type { ConfigError, Description, Fault, Verdict } from 'gatehost:check/types@0.1.0';
+import { nowMs } from 'gatehost:check/clock@0.1.0';
+import { write } from 'gatehost:check/log@0.1.0';
+import type { gate as Gate } from 'gatehost:check/plugin@0.1.0';
+
+export const gate: typeof Gate = {
+  describe(): Description {
+    const configSchema = '{"type": "object"}';
+    return { name: 'approved', version: '1.0.0', help: 'True once somebody approved.', configSchema, extra: [] };
+  },
+
+  validate(config: string): void {
+    const errors: ConfigError[] = [];
+    if (typeof JSON.parse(config).annotation !== 'string') {
+      errors.push({ path: '/annotation', message: 'is missing; give the key of an annotation' });
+    }
+    // The error side of a result is thrown.
+    if (errors.length > 0) throw errors;
+  },
+
+  evaluate(pod: Pod, config: string): Verdict {
+    const value: string | undefined = pod.annotation(JSON.parse(config).annotation);
+    const late: Container[] = pod.containers().filter((c) => (c.startedAtMs ?? 0n) > nowMs());
+    if (late.length > 0) {
+      const fault: Fault = { kind: { tag: 'internal' }, reason: 'ClockSkew', message: late[0].name, extra: [] };
+      throw fault;
+    }
+    write('debug', `${pod.namespaceName()}/${pod.name()}: ${value}`);
+    return value === undefined
+      ? { status: 'unmet', reason: 'NotApproved', message: '', extra: [] }
+      : { status: 'met', reason: 'Approved', message: `by ${value}`, recheckAfterMs: 60_000, extra: [] };
+  },
+};

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 /// How the watches are doing. Everything the server says on a watch counts as a sign of life: the answer that opens
-/// it, events, bookmarks; so does a list. A quiet cluster is heard from at least every 45 s.
+/// it, events, bookmarks; so does a list. A quiet cluster is heard from at least every 25 s.
 #[derive(Debug)]
 pub struct WatchHealth {
     start: Instant,

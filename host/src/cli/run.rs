@@ -205,6 +205,10 @@ impl Observer for Told {
         self.metrics.changed(core);
         self.journal.changed(core);
     }
+
+    fn again(&self) -> Option<tokio::time::Instant> {
+        self.metrics.again()
+    }
 }
 
 /// What /readyz and /metrics ask the cluster and the catalog.

@@ -30,8 +30,12 @@ pub trait Observer: Send + 'static {
     fn answered(&mut self, call: &Call, answer: &Result<Verdict, Fault>, took: Duration);
     /// A write ended.
     fn wrote(&mut self, patch: &Patch, outcome: &Outcome, took: Duration);
-    /// A batch of events has been worked off.
+    /// A batch of events has been worked off, or the time that [`Observer::again`] named has come.
     fn changed(&mut self, core: &Core);
+    /// When to call [`Observer::changed`] again even though nothing happens.
+    fn again(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// What the driver runs on.
@@ -80,7 +84,7 @@ pub async fn drive<W: Writer>(
             }
         }
         observer.changed(&core);
-        let wake = core.next_wake().map(|at| start + at);
+        let wake = core.next_wake().map(|at| start + at).into_iter().chain(observer.again()).min();
         tokio::select! {
             biased;
             () = &mut stop => break,

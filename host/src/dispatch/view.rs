@@ -53,11 +53,6 @@ impl Core {
         tally
     }
 
-    /// How many gated pods are known.
-    pub fn pods(&self) -> usize {
-        self.pods.len()
-    }
-
     /// Whether every gate with a check has been answered, and nothing is due, in flight or unwritten.
     pub fn settled(&self) -> bool {
         let answered = |gate: &super::gate::Gate| gate.answered && gate.state == State::Idle && !gate.changed;

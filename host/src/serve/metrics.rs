@@ -4,7 +4,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, atomic::AtomicU64},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use prometheus_client::{
@@ -12,6 +12,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
+use tokio::time::Instant;
 
 use crate::{
     decide::{Fault, Status, Verdict},
@@ -32,6 +33,8 @@ pub struct Metrics {
     counted: HashSet<Standing>,
     /// When `gates` may be counted anew.
     count_after: Option<Instant>,
+    /// Whether something has changed since.
+    uncounted: bool,
     generation: Gauge<u64, AtomicU64>,
     problems: Gauge<u64, AtomicU64>,
     load_failures: Counter,
@@ -79,6 +82,7 @@ impl Metrics {
             gates: Family::default(),
             counted: HashSet::new(),
             count_after: None,
+            uncounted: false,
             generation: Gauge::default(),
             problems: Gauge::default(),
             load_failures: Counter::default(),
@@ -166,12 +170,17 @@ impl Observer for Metrics {
 
     fn changed(&mut self, core: &Core) {
         let begin = Instant::now();
-        if self.count_after.is_some_and(|after| begin < after) {
+        self.uncounted = self.count_after.is_some_and(|after| begin < after);
+        if self.uncounted {
             return;
         }
         self.count(core);
         // Counting walks over all gates: at most a hundredth of the time goes into it.
         self.count_after = Some(begin + 100 * begin.elapsed());
+    }
+
+    fn again(&self) -> Option<Instant> {
+        self.count_after.filter(|_| self.uncounted)
     }
 }
 
@@ -257,6 +266,21 @@ mod tests {
         assert!(text.contains("gatehost_evaluations_total{check=\"warm\",result=\"fault\"} 1"), "{text}");
         assert!(text.contains("gatehost_evaluation_seconds_count{check=\"warm\"} 2"), "{text}");
         assert!(text.contains("gatehost_queue_seconds_count 2"), "{text}");
+    }
+
+    #[test]
+    fn a_change_that_is_not_counted_at_once_asks_to_be_counted() {
+        let (mut metrics, _registry) = Metrics::new();
+        let core = Core::new(Options::default());
+        metrics.changed(&core);
+        assert_eq!(metrics.again(), None);
+        let pause_ends = Instant::now() + Duration::from_mins(1);
+        metrics.count_after = Some(pause_ends);
+        metrics.changed(&core);
+        assert_eq!(metrics.again(), Some(pause_ends));
+        metrics.count_after = Some(Instant::now());
+        metrics.changed(&core);
+        assert_eq!(metrics.again(), None);
     }
 
     #[test]

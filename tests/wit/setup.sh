@@ -9,7 +9,9 @@ mkdir -p "$out/node"
 say() { echo "wit bindings: $*" >&2; }
 need() { command -v "$1" >/dev/null || { say "$1 is missing; install $2"; exit 1; }; }
 
-if ! cmp -s "$here/requirements.txt" "$out/venv/installed.txt"; then
+# A virtual environment names its own place: it has to be made anew where the checkout was moved.
+if ! cmp -s "$here/requirements.txt" "$out/venv/installed.txt" ||
+    ! "$out/venv/bin/componentize-py" --version >/dev/null 2>&1; then
     need python3 "Python 3.10 or later with its venv module"
     say "installing componentize-py into $out/venv"
     rm -rf "$out/venv"

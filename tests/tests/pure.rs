@@ -96,7 +96,7 @@ fn judge(text: &str) {
         assert!(parsed.broken.iter().all(|broken| !broken.errors.is_empty()));
         for check in parsed.checks {
             assert!(!is_reserved(&check.gate) && check::is_plugin_file(&check.plugin), "{check:?}");
-            assert!(check.period >= Duration::from_secs(1), "{check:?}");
+            assert!(check.policy.period >= Duration::from_secs(1), "{check:?}");
             assert!((Duration::from_secs(1)..=Duration::from_mins(1)).contains(&check.timeout), "{check:?}");
             assert!(serde_json::from_str::<Value>(&check.config).unwrap().is_object(), "{check:?}");
         }

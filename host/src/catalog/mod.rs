@@ -47,6 +47,8 @@ pub struct Snapshot<P = Plugin> {
     pub generation: u64,
     /// The checks in force, by the gate type that they answer.
     pub checks: BTreeMap<Arc<str>, Arc<Live<P>>>,
+    /// The dry-run checks in force, by the gate type that they answer: asked beside the live check, never written.
+    pub dry_runs: BTreeMap<Arc<str>, Arc<Live<P>>>,
     /// What is wrong, sorted by file. A file whose last good version stays in service is listed here too.
     pub problems: Vec<Problem>,
     /// What is in force and yet likely a mistake, sorted by file. Each is logged once by the catalog.
@@ -57,7 +59,8 @@ pub struct Snapshot<P = Plugin> {
 
 impl<P> Default for Snapshot<P> {
     fn default() -> Self {
-        Self { generation: 0, checks: BTreeMap::new(), problems: vec![], warnings: vec![], pods: vec![] }
+        let (checks, dry_runs) = (BTreeMap::new(), BTreeMap::new());
+        Self { generation: 0, checks, dry_runs, problems: vec![], warnings: vec![], pods: vec![] }
     }
 }
 

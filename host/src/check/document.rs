@@ -6,7 +6,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Broken, Check, Parsed, Whose,
+    Broken, Check, Parsed, Policy, Selection, Whose,
     fields::{Complaints, Object},
     is_plugin_file, is_reserved,
     names::{is_qualified, is_subdomain},
@@ -82,8 +82,10 @@ fn read_spec(spec: &Object, name: Option<&str>, to: &mut Complaints) -> Option<C
         gate: gate?.into(),
         plugin: plugin?.into(),
         config: config?.into(),
-        period: Duration::from_secs(period?),
         timeout: Duration::from_secs(timeout?),
+        dry_run: false,
+        select: Selection::default(),
+        policy: Policy { period: Duration::from_secs(period?), ..Policy::default() },
     })
 }
 

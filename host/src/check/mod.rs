@@ -8,10 +8,14 @@ mod document;
 mod fields;
 mod names;
 mod node;
+mod policy;
+mod select;
 #[cfg(test)]
 mod tests;
 
 pub use names::{is_label, is_plugin_file, is_reserved};
+pub use policy::{MaxUnready, Mode, OnFault, Policy, StartWhen};
+pub use select::{Labels, Selection, Selector};
 
 /// The longest text that [`parse`] reads, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
@@ -28,10 +32,14 @@ pub struct Check {
     pub plugin: String,
     /// `spec.config` as JSON text; `{}` where there is none.
     pub config: Arc<str>,
-    /// `spec.periodSeconds`: how long after an answer the gate is due again. Default 10 s, at least 1 s.
-    pub period: Duration,
     /// `spec.timeoutSeconds`: how long one call may take. Default 1 s, at least 1 s, at most 60 s.
     pub timeout: Duration,
+    /// `spec.dryRun`: it is asked and nothing of it is written; it may stand beside a live check of its gate.
+    pub dry_run: bool,
+    /// `spec.select`: whose gates it answers.
+    pub select: Selection,
+    /// When its gates turn and when they do not.
+    pub policy: Policy,
 }
 
 /// What one text holds. A document with an error in it is in `broken` and nowhere else; the other documents of the

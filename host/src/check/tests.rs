@@ -20,8 +20,10 @@ fn good() -> Check {
         gate: "example.com/cache-warm".into(),
         plugin: "http.wasm".into(),
         config: r#"{"also":[1.5,"yes",null],"path":"/warm","port":8080}"#.into(),
-        period: Duration::from_secs(30),
         timeout: Duration::from_secs(2),
+        dry_run: false,
+        select: Selection::default(),
+        policy: Policy { period: Duration::from_secs(30), ..Policy::default() },
     }
 }
 
@@ -52,7 +54,7 @@ fn what_is_left_out_has_the_defaults_of_a_probe() {
     let parsed = parse(text, false);
     assert_eq!(parsed.broken, []);
     let check = &parsed.checks[0];
-    assert_eq!((check.period, check.timeout), (Duration::from_secs(10), Duration::from_secs(1)));
+    assert_eq!((check.policy.period, check.timeout), (Duration::from_secs(10), Duration::from_secs(1)));
     assert_eq!(&*check.config, "{}");
 }
 

@@ -126,7 +126,7 @@ fn start(directories: Vec<PathBuf>, sandbox: Sandbox) -> Result<Work, Failure> {
     tasks.spawn("the pods of the directories", local.run());
     let (sender, views) = mpsc::unbounded_channel();
     let viewer = Viewer::new(catalog.clone(), sender);
-    let options = dispatch::Options { dry_run: false, seed: fastrand::u64(..) };
+    let options = dispatch::Options { seed: fastrand::u64(..), ..dispatch::Options::default() };
     let inputs = Inputs { catalog: catalog.clone(), events, writer, options };
     let stop = tasks.stop();
     tasks.spawn(DISPATCH, async move { drive(inputs, viewer, async move { stop.wait().await }).await });

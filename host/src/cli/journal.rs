@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::{
     catalog::{Problem, Snapshot},
     decide::{Fault, Verdict},
-    dispatch::{Call, Core, GateKey, Observer, Outcome, Patch},
+    dispatch::{Call, Core, GateKey, Note, Observer, Outcome, Patch},
     serve::Metrics,
 };
 
@@ -75,10 +75,13 @@ impl Observer for Journal {
                 self.unwritten.remove(&patch.uid);
                 tracing::debug!(%pod, "the pod is gone; its verdicts are dropped");
             }
+            Outcome::Conflict => tracing::debug!(%pod, "the pod has changed meanwhile; nothing was written"),
             Outcome::Refused(error) => self.unwritten(patch, error, "refused write"),
             Outcome::Failed { error, .. } => self.unwritten(patch, error, "failed write"),
         }
     }
+
+    fn noted(&mut self, _: &Note) {}
 
     fn changed(&mut self, core: &Core) {
         let size = self.gates.len() + self.unwritten.len();
@@ -97,7 +100,7 @@ impl Observer for Journal {
 impl Journal {
     fn transitions(&mut self, patch: &Patch) {
         for (gate, condition) in &patch.conditions {
-            let key = GateKey { uid: patch.uid.clone(), gate: gate.clone() };
+            let key = GateKey { uid: patch.uid.clone(), gate: gate.clone(), dry_run: false };
             let to = condition.status.as_str();
             let known = self.gates.get_mut(&key);
             // Only a change of status has a new time of transition.
@@ -193,7 +196,7 @@ mod tests {
         let standing = pod::Condition { status: "False".into(), ..pod::Condition::default() };
         let conditions = vec![(GATE.to_owned(), standing)];
         let pod = Pod { namespace: "shop".into(), name: "web-0".into(), conditions, ..Pod::default() };
-        let key = GateKey { uid: "u".into(), gate: GATE.into() };
+        let key = GateKey { uid: "u".into(), gate: GATE.into(), dry_run: false };
         let (pod, waited) = (Packed::new(&pod), Duration::ZERO);
         Call { id: 1, key, check: "warm".into(), generation: 1, pod, now: 0, waited }
     }
@@ -202,7 +205,7 @@ mod tests {
         let (reason, message) = ("Warm".to_owned(), String::new());
         let condition = Condition { status, reason, message, last_transition, observed_generation: None };
         let (namespace, name) = ("shop".into(), "web-0".into());
-        Patch { id: 1, namespace, name, uid: "u".into(), conditions: vec![(GATE.into(), condition)] }
+        Patch { id: 1, namespace, name, uid: "u".into(), version: None, conditions: vec![(GATE.into(), condition)] }
     }
 
     /// The lines that are logged.

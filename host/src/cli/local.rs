@@ -166,7 +166,7 @@ mod tests {
             observed_generation: None,
         };
         let (namespace, name) = ("shop".into(), uid.into());
-        Patch { id: 1, namespace, name, uid: uid.into(), conditions: vec![(GATE.into(), condition)] }
+        Patch { id: 1, namespace, name, uid: uid.into(), version: None, conditions: vec![(GATE.into(), condition)] }
     }
 
     struct Bed {

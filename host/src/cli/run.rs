@@ -25,7 +25,7 @@ use crate::{
     check::is_label,
     cluster::{self, Cluster},
     decide::{Fault, Verdict},
-    dispatch::{self, Call, Core, Event, Inputs, Observer, Outcome, Patch, drive},
+    dispatch::{self, Call, Core, Event, Inputs, Note, Observer, Outcome, Patch, drive},
     sandbox::Sandbox,
     serve::{self, Agreement, Metrics, Pulse},
 };
@@ -136,7 +136,7 @@ async fn start(args: Args, sandbox: Sandbox, tasks: &mut Tasks) -> Result<(), Fa
     tasks.spawn("the catalog's log", journal::follow(catalog.clone(), metrics.clone()));
     tasks.spawn("serving", serve::serve(listener, registry, metrics.clone(), pulse(&cluster, &catalog)));
     let events = watch_pods(&cluster, &metrics, tasks);
-    let options = dispatch::Options { dry_run: args.dry_run, seed: fastrand::u64(..) };
+    let options = dispatch::Options { dry_run: args.dry_run, seed: fastrand::u64(..), ..dispatch::Options::default() };
     let inputs = Inputs { catalog, events, writer: cluster.writer(), options };
     let observer = Told { metrics, journal: Journal::default(), dry_run: args.dry_run };
     let stop: Stop = tasks.stop();
@@ -199,6 +199,11 @@ impl Observer for Told {
             self.metrics.wrote(patch, outcome, took);
             self.journal.wrote(patch, outcome, took);
         }
+    }
+
+    fn noted(&mut self, note: &Note) {
+        self.metrics.noted(note);
+        self.journal.noted(note);
     }
 
     fn changed(&mut self, core: &Core) {

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc::UnboundedSender, watch};
 use crate::{
     catalog::{Problem, Snapshot},
     decide::{Fault, Status, Verdict},
-    dispatch::{Call, Core, GateView, Observer, Outcome, Patch},
+    dispatch::{Call, Core, GateView, Note, Observer, Outcome, Patch},
 };
 
 /// One gate.
@@ -125,6 +125,8 @@ impl Observer for Viewer {
     fn answered(&mut self, _: &Call, _: &Result<Verdict, Fault>, _: Duration) {}
 
     fn wrote(&mut self, _: &Patch, _: &Outcome, _: Duration) {}
+
+    fn noted(&mut self, _: &Note) {}
 
     fn changed(&mut self, core: &Core) {
         let view = View::new(core, &self.catalog.borrow());

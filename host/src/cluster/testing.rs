@@ -119,6 +119,7 @@ pub(super) fn patch() -> Patch {
         namespace: "shop".into(),
         name: "p".into(),
         uid: "u-1".into(),
+        version: None,
         conditions: vec![("example.com/a".into(), condition)],
     }
 }

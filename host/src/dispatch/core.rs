@@ -19,12 +19,33 @@ use crate::{
 };
 
 /// How a core behaves, for its whole life.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Writes are pretended: what the watch says of a condition is ignored once one was "written".
     pub dry_run: bool,
-    /// Seeds the jitter of backoffs.
+    /// Seeds the jitter of backoffs and the spread of periods.
     pub seed: u64,
+    /// `--claim`: DNS domains whose gates get Unknown/NoCheck where no check answers them.
+    pub claims: Vec<String>,
+    /// `--max-override`: an override that ends later than this from now is refused. Default 24 h.
+    pub max_override: Duration,
+    /// `--kube-api-qps`: writes a second, in the long run. Default 200.
+    pub writes_per_second: u32,
+    /// `--kube-api-burst`: writes at once. Default 500.
+    pub write_burst: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dry_run: false,
+            seed: 0,
+            claims: Vec::new(),
+            max_override: Duration::from_hours(24),
+            writes_per_second: 200,
+            write_burst: 500,
+        }
+    }
 }
 
 /// Which gate is due, what is in flight, what is written when. It reads no clock and does nothing by itself: give it
@@ -69,9 +90,11 @@ pub(super) struct Flight {
 impl Core {
     /// A core that knows no pod and no check.
     pub fn new(options: Options) -> Self {
+        let rng = fastrand::Rng::with_seed(options.seed);
         Self {
             options,
-            rules: Rules::new(),
+            rng,
+            rules: Rules::default(),
             pods: HashMap::new(),
             timers: BTreeSet::new(),
             fair: Fair::default(),
@@ -79,7 +102,7 @@ impl Core {
             writes: Writes::default(),
             actions: Vec::new(),
             next_id: 0,
-            rng: fastrand::Rng::with_seed(options.seed),
+
             lists: HashMap::new(),
             kinds: BTreeSet::new(),
         }
@@ -93,6 +116,7 @@ impl Core {
             Event::Gone(uid) => self.drop_pod(&uid),
             Event::ListDone(scope) => self.sweep(scope),
             Event::Rules(rules) => self.take_rules(rules, now),
+            Event::Namespace(..) => {}
             Event::Answered { id, answer } => self.answered(id, answer, now),
             Event::Wrote { id, outcome } => self.wrote(id, &outcome, now),
         }
@@ -204,9 +228,12 @@ impl Core {
         let Some(entry) = self.pods.get_mut(uid) else { return };
         let mut due = Vec::new();
         for gate in &mut entry.gates {
-            if self.rules.contains_key(&gate.kind) {
+            if self.rules.live.contains_key(&gate.kind) {
                 gate.changed = true;
-                due.push((GateKey { uid: uid.clone(), gate: gate.kind.clone() }, gate.change_allowed()));
+                due.push((
+                    GateKey { uid: uid.clone(), gate: gate.kind.clone(), dry_run: false },
+                    gate.change_allowed(),
+                ));
             }
         }
         for (key, at) in due {
@@ -218,7 +245,8 @@ impl Core {
         let Some(entry) = self.pods.remove(uid) else { return };
         for gate in entry.gates {
             if let Some(at) = gate.timer {
-                self.timers.remove(&(at, Wake::Gate(GateKey { uid: entry.uid.clone(), gate: gate.kind })));
+                self.timers
+                    .remove(&(at, Wake::Gate(GateKey { uid: entry.uid.clone(), gate: gate.kind, dry_run: false })));
             }
         }
         if let Some(at) = entry.write.timer {
@@ -238,19 +266,19 @@ impl Core {
 
     fn take_rules(&mut self, rules: Rules, now: Now) {
         let before = std::mem::replace(&mut self.rules, rules);
-        let differs = |kind: &str| before.get(kind) != self.rules.get(kind);
-        let types_moved = !before.keys().eq(self.rules.keys());
+        let differs = |kind: &str| before.live.get(kind) != self.rules.live.get(kind);
+        let types_moved = !before.live.keys().eq(self.rules.live.keys());
         let mut due = Vec::new();
         for entry in self.pods.values_mut() {
             for gate in &mut entry.gates {
                 if differs(&gate.kind) {
                     gate.forget();
-                    due.push(GateKey { uid: entry.uid.clone(), gate: gate.kind.clone() });
+                    due.push(GateKey { uid: entry.uid.clone(), gate: gate.kind.clone(), dry_run: false });
                 }
             }
         }
         for key in due {
-            if self.rules.contains_key(&key.gate) {
+            if self.rules.live.contains_key(&key.gate) {
                 self.make_due(&key, Duration::ZERO, now);
             } else if let Some((_, gate)) = find(&mut self.pods, &key)
                 && let Some(at) = gate.timer.take()
@@ -268,12 +296,12 @@ impl Core {
         let rules = &self.rules;
         for entry in self.pods.values_mut() {
             let pod = entry.packed.open();
-            entry.digest = pod.due_digest(|kind| rules.contains_key(kind) && pod.gates.iter().any(|g| g == kind));
+            entry.digest = pod.due_digest(|kind| rules.live.contains_key(kind) && pod.gates.iter().any(|g| g == kind));
         }
     }
 
     fn is_own(&self, pod: &Pod, kind: &str) -> bool {
-        self.rules.contains_key(kind) && pod.gates.iter().any(|gate| gate == kind)
+        self.rules.live.contains_key(kind) && pod.gates.iter().any(|gate| gate == kind)
     }
 
     /// Makes a gate due at `at`, or now if that has passed. A gate that is asked right now is due again afterwards.
@@ -295,7 +323,7 @@ impl Core {
 
     /// Puts a gate into its check's lane.
     fn wait(&mut self, key: &GateKey, now: Now) {
-        let Some(rule) = self.rules.get(&key.gate) else { return };
+        let Some(rule) = self.rules.live.get(&key.gate) else { return };
         if let Some((_, gate)) = find(&mut self.pods, key) {
             gate.state = State::Waiting(now.mono);
             self.fair.push(&rule.check, key.clone());
@@ -303,7 +331,7 @@ impl Core {
     }
 
     fn start_call(&mut self, check: Arc<str>, key: &GateKey, now: Now) {
-        let rule = self.rules.get(&key.gate).cloned();
+        let rule = self.rules.live.get(&key.gate).cloned();
         let Some((entry, gate)) = find(&mut self.pods, key) else { return };
         let State::Waiting(since) = gate.state else { return };
         let Some(rule) = rule.filter(|_| !is_reserved(&key.gate)) else {
@@ -337,7 +365,7 @@ impl Core {
         let Some(flight) = self.calls.remove(&id) else { return };
         self.fair.ended(&flight.check);
         let key = flight.key;
-        let rule = self.rules.get(&key.gate).cloned();
+        let rule = self.rules.live.get(&key.gate).cloned();
         let Some((_, gate)) = find(&mut self.pods, &key) else { return };
         if gate.state != State::Running(id) {
             return;
@@ -350,7 +378,7 @@ impl Core {
         }
         gate.answered = true;
         gate.faults = if answer.is_ok() { 0 } else { gate.faults.saturating_add(1) };
-        let wait = due_after(&answer, rule.period, gate.faults);
+        let wait = due_after(&answer, rule.policy.period, gate.faults);
         let stands = gate.standing.is_some() || gate.decided.is_some();
         if let Some(condition) = decide(&answer, stands, flight.judged)
             && gate.decided.as_deref() != Some(&condition)

@@ -12,9 +12,9 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{Action, Call, Core, Event, Now, Options, Outcome, Patch, Rule, Rules, Writer};
+use super::{Action, Call, Core, Event, Note, Now, Options, Outcome, Patch, Rule, Rules, Writer};
 use crate::{
-    catalog::Snapshot,
+    catalog::{Live, Snapshot},
     decide::{Fault, Verdict},
     sandbox::Evaluation,
 };
@@ -30,6 +30,8 @@ pub trait Observer: Send + 'static {
     fn answered(&mut self, call: &Call, answer: &Result<Verdict, Fault>, took: Duration);
     /// A write ended.
     fn wrote(&mut self, patch: &Patch, outcome: &Outcome, took: Duration);
+    /// Something happened that people should hear of.
+    fn noted(&mut self, note: &Note);
     /// A batch of events has been worked off, or the time that [`Observer::again`] named has come.
     fn changed(&mut self, core: &Core);
     /// When to call [`Observer::changed`] again even though nothing happens.
@@ -81,6 +83,7 @@ pub async fn drive<W: Writer>(
             match action {
                 Action::Call(call) => start_call(&mut tasks, &snapshot, call)?,
                 Action::Patch(patch) => start_write(&mut tasks, &writer, patch),
+                Action::Note(note) => observer.noted(&note),
             }
         }
         observer.changed(&core);
@@ -120,7 +123,8 @@ pub async fn drive<W: Writer>(
 }
 
 fn start_call(tasks: &mut JoinSet<Done>, snapshot: &Snapshot, call: Call) -> anyhow::Result<()> {
-    let live = snapshot.checks.get(&call.key.gate).context("a call for a gate without a check")?;
+    let checks = if call.key.dry_run { &snapshot.dry_runs } else { &snapshot.checks };
+    let live = checks.get(&call.key.gate).context("a call for a gate without a check")?;
     let plugin = live.plugin.clone();
     let evaluation = Evaluation {
         check: call.check.clone(),
@@ -161,12 +165,16 @@ fn take(core: &mut Core, observer: &mut impl Observer, done: Result<Done, JoinEr
 }
 
 fn rules(snapshot: &Snapshot) -> Rules {
-    let rule = |live: &crate::catalog::Live| Rule {
-        check: live.check.name.clone(),
-        generation: live.generation,
-        period: live.check.period,
+    let rule = |(gate, live): (&Arc<str>, &Arc<Live>)| {
+        let Live { check, generation, .. } = &**live;
+        let (select, policy) = (check.select.clone(), check.policy.clone());
+        (gate.clone(), Arc::new(Rule { check: check.name.clone(), generation: *generation, select, policy }))
     };
-    snapshot.checks.iter().map(|(gate, live)| (gate.clone(), rule(live))).collect()
+    Rules {
+        scanned: snapshot.generation > 0,
+        live: snapshot.checks.iter().map(rule).collect(),
+        dry_run: snapshot.dry_runs.iter().map(rule).collect(),
+    }
 }
 
 /// Unix milliseconds. A clock before 1970 reads 0.

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     fn key(n: usize) -> GateKey {
-        GateKey { uid: format!("{n}").into(), gate: "g".into() }
+        GateKey { uid: format!("{n}").into(), gate: "g".into(), dry_run: false }
     }
 
     #[test]

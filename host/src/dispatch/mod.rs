@@ -13,7 +13,8 @@ mod writes;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
-    decide::{Condition, Fault, Verdict},
+    check::{Policy, Selection},
+    decide::{Condition, Fault, Status, Verdict},
     pod::{Packed, Seen},
 };
 
@@ -32,13 +33,15 @@ pub struct Now {
     pub wall: i64,
 }
 
-/// One gate of one pod.
+/// One gate of one pod, or what a dry-run check makes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GateKey {
     /// The pod's uid.
     pub uid: Arc<str>,
     /// The condition type.
     pub gate: Arc<str>,
+    /// Whether the dry-run check of this gate is meant: nothing of it is written.
+    pub dry_run: bool,
 }
 
 /// What dispatch needs to know of a check in force.
@@ -48,12 +51,22 @@ pub struct Rule {
     pub check: Arc<str>,
     /// The generation in which the check, its config or its plugin last changed.
     pub generation: u64,
-    /// How long after an answer the gate is due again.
-    pub period: Duration,
+    /// Whose gates it answers.
+    pub select: Selection,
+    /// When its gates turn.
+    pub policy: Policy,
 }
 
-/// The checks in force, by gate type.
-pub type Rules = BTreeMap<Arc<str>, Rule>;
+/// The checks in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether the directories have been read: before that, nothing is known of what no check answers.
+    pub scanned: bool,
+    /// By gate type, those whose conditions are written.
+    pub live: BTreeMap<Arc<str>, Arc<Rule>>,
+    /// By gate type, those that are only asked.
+    pub dry_run: BTreeMap<Arc<str>, Arc<Rule>>,
+}
 
 /// What happens to dispatch.
 #[derive(Debug)]
@@ -69,6 +82,8 @@ pub enum Event {
     ListDone(u32),
     /// The checks in force changed.
     Rules(Rules),
+    /// A namespace has these labels, sorted by key.
+    Namespace(Arc<str>, Vec<(String, String)>),
     /// A call ended.
     Answered {
         /// [`Call::id`].
@@ -92,6 +107,8 @@ pub enum Outcome {
     Written(Option<u64>),
     /// The pod is gone or another one has its name: drop it.
     Replaced,
+    /// The pod has changed since the version that the write was bound to; nothing was written.
+    Conflict,
     /// Somebody refused it: an admission policy, RBAC, validation.
     Refused(String),
     /// It did not get through, or the server could not take it now; it may say when to come back.
@@ -110,6 +127,59 @@ pub enum Action {
     Call(Call),
     /// Write conditions.
     Patch(Patch),
+    /// Tell people.
+    Note(Note),
+}
+
+/// Something that people should hear of: in the log, as an Event on the pod, in a metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The pod.
+    pub namespace: Arc<str>,
+    /// The pod.
+    pub name: Arc<str>,
+    /// The pod.
+    pub uid: Arc<str>,
+    /// The condition type, where it is about one.
+    pub gate: Option<Arc<str>>,
+    /// The check that answers it, where one does.
+    pub check: Option<Arc<str>>,
+    /// What happened.
+    pub kind: NoteKind,
+    /// In one printable line, at most 1 KiB.
+    pub message: String,
+}
+
+/// What happened to a gate or a pod. The kinds are the values of a metric's label and the reasons of Events: a closed
+/// set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NoteKind {
+    /// A condition was written whose status differs from what stood: it is this now.
+    Turned(Status),
+    /// A fault of a kind that the gate's last answer was not.
+    Fault,
+    /// There has been no verdict for 5 minutes.
+    Stale,
+    /// It would turn from True, and the disruption budget holds it.
+    HeldByBudget,
+    /// It would turn from True, and has done so too often in the last minute.
+    HeldByDamper,
+    /// Somebody else keeps writing its condition.
+    Contested,
+    /// A container restarted or the IP is a new one: the verdict is void.
+    Restarted,
+    /// An override begins to count.
+    Overridden,
+    /// An override has ended.
+    OverrideEnded,
+    /// An override does not count.
+    OverrideRefused,
+    /// No check answers the gate: there is none, or it does not select this pod.
+    NotAnswered,
+    /// A dry-run check would decide differently from now on.
+    DryRunDiffers,
+    /// For 30 s kubelet's Ready has not been what the containers and the gates make it.
+    ReadyDisagrees,
 }
 
 /// A call of a plugin's `evaluate`.
@@ -142,6 +212,9 @@ pub struct Patch {
     pub name: Arc<str>,
     /// The pod's uid: the server refuses the write on any other pod.
     pub uid: Arc<str>,
+    /// The version of the pod that was judged, where a condition turns True: the server refuses the write on any later
+    /// one.
+    pub version: Option<u64>,
     /// The conditions, by type.
     pub conditions: Vec<(Arc<str>, Condition)>,
 }

@@ -33,7 +33,7 @@ impl Core {
                 uid: &entry.uid,
                 pod: &entry.packed,
                 gate: &gate.kind,
-                check: self.rules.get(&gate.kind).map(|rule| &rule.check),
+                check: self.rules.live.get(&gate.kind).map(|rule| &rule.check),
                 condition: gate.decided.as_deref().or(gate.standing.as_deref()),
                 fault: gate.fault.as_deref(),
             }
@@ -45,7 +45,7 @@ impl Core {
     pub fn tally(&self) -> BTreeMap<(Arc<str>, Option<Status>), u64> {
         let mut tally = BTreeMap::new();
         for gate in self.pods.values().flat_map(|entry| entry.gates.iter()) {
-            if let Some(rule) = self.rules.get(&gate.kind) {
+            if let Some(rule) = self.rules.live.get(&gate.kind) {
                 let status = gate.standing.as_ref().map(|standing| standing.status);
                 *tally.entry((rule.check.clone(), status)).or_default() += 1;
             }
@@ -62,6 +62,6 @@ impl Core {
                 .pods
                 .values()
                 .flat_map(|entry| entry.gates.iter())
-                .all(|gate| !self.rules.contains_key(&gate.kind) || answered(gate))
+                .all(|gate| !self.rules.live.contains_key(&gate.kind) || answered(gate))
     }
 }

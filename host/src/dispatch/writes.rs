@@ -53,7 +53,7 @@ impl Core {
     pub(super) fn plan_write(&mut self, uid: &Arc<str>, now: Now) {
         let Some(entry) = self.pods.get_mut(uid) else { return };
         let rules = &self.rules;
-        let needs = entry.gates.iter().filter(|gate| rules.contains_key(&gate.kind)).filter_map(Gate::need);
+        let needs = entry.gates.iter().filter(|gate| rules.live.contains_key(&gate.kind)).filter_map(Gate::need);
         let write = &mut entry.write;
         let earliest = needs.map(|(urgency, from)| (from.max(write.not_before).max(now.mono), urgency)).min();
         if let Some(set) = write.timer.take() {
@@ -97,7 +97,7 @@ impl Core {
             let rules = &self.rules;
             let mut conditions = Vec::new();
             for gate in &mut entry.gates {
-                if rules.contains_key(&gate.kind)
+                if rules.live.contains_key(&gate.kind)
                     && !is_reserved(&gate.kind)
                     && let Some(condition) = gate.send(now)
                 {
@@ -117,6 +117,7 @@ impl Core {
                 namespace: pod.namespace.into(),
                 name: pod.name.into(),
                 uid: uid.clone(),
+                version: None,
                 conditions: conditions.clone(),
             }));
             self.writes.in_flight.insert(id, InFlight { uid, conditions });
@@ -134,7 +135,7 @@ impl Core {
                 stand(entry, version.unwrap_or(0), conditions);
             }
             Outcome::Replaced => return self.handle(super::Event::Gone(uid), now),
-            Outcome::Refused(_) => back_off(entry, &mut self.rng, None, now),
+            Outcome::Conflict | Outcome::Refused(_) => back_off(entry, &mut self.rng, None, now),
             Outcome::Failed { retry_after, .. } => back_off(entry, &mut self.rng, *retry_after, now),
         }
         self.plan_write(&uid, now);

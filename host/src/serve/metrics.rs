@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     decide::{Fault, Status, Verdict},
-    dispatch::{Call, Core, Observer, Outcome, Patch},
+    dispatch::{Call, Core, Note, Observer, Outcome, Patch},
 };
 
 /// The metrics of the process. Clones share their values.
@@ -89,7 +89,7 @@ impl Metrics {
             watch_age: Gauge::default(),
         };
         // A result that never happened is 0, so that a rate can be taken of the first.
-        for result in ["written", "replaced", "refused", "failed"] {
+        for result in ["written", "replaced", "conflict", "refused", "failed"] {
             metrics.patches.get_or_create(&Written { result }).inc_by(0);
         }
         let registry = metrics.registry();
@@ -161,12 +161,15 @@ impl Observer for Metrics {
         let result = match outcome {
             Outcome::Written(_) => "written",
             Outcome::Replaced => "replaced",
+            Outcome::Conflict => "conflict",
             Outcome::Refused(_) => "refused",
             Outcome::Failed { .. } => "failed",
         };
         self.patches.get_or_create(&Written { result }).inc();
         self.patch.observe(took.as_secs_f64());
     }
+
+    fn noted(&mut self, _: &Note) {}
 
     fn changed(&mut self, core: &Core) {
         let begin = Instant::now();
@@ -215,7 +218,7 @@ mod tests {
 
     fn call() -> Call {
         let pod = Packed::new(&Pod::default());
-        let key = GateKey { uid: "u".into(), gate: "example.com/warm".into() };
+        let key = GateKey { uid: "u".into(), gate: "example.com/warm".into(), dry_run: false };
         Call { id: 1, key, check: "warm".into(), generation: 1, pod, now: 0, waited: Duration::from_millis(2) }
     }
 
@@ -285,17 +288,24 @@ mod tests {
 
     #[test]
     fn a_check_that_is_gone_leaves_no_gates_behind() {
-        use crate::dispatch::{Event, Rule};
+        use crate::{
+            check::{Policy, Selection},
+            dispatch::{Event, Rule, Rules},
+        };
         let (mut metrics, registry) = Metrics::new();
         let mut core = Core::new(Options::default());
         let now = Now::default();
-        let rule = Rule { check: "warm".into(), generation: 1, period: Duration::from_secs(10) };
-        core.handle(Event::Rules([("example.com/warm".into(), rule)].into()), now);
+        let (select, policy) = (Selection::default(), Policy::default());
+        let rule = Rule { check: "warm".into(), generation: 1, select, policy };
+        core.handle(
+            Event::Rules(Rules { live: [("example.com/warm".into(), rule.into())].into(), ..Rules::default() }),
+            now,
+        );
         let pod = Pod { uid: "u".into(), gates: vec!["example.com/warm".into()], ..Pod::default() };
         core.handle(Event::Pod(0, Box::new(Seen { pod, ..Seen::default() })), now);
         metrics.count(&core);
         assert!(text(&registry).contains("gatehost_gates{check=\"warm\",status=\"none\"} 1"));
-        core.handle(Event::Rules([].into()), now);
+        core.handle(Event::Rules(Rules::default()), now);
         metrics.count(&core);
         assert!(!text(&registry).contains("gatehost_gates{"));
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use gatehost::{
+    check::{Policy, Selection},
     decide::{Status, Verdict},
     dispatch::{Action, Call, Core, Event, GateKey, Now, Options, Rule, Rules},
     pod::{Pod, Seen},
@@ -25,7 +26,7 @@ struct Crowd {
 impl Crowd {
     fn new(pods: usize, checks: &[&str]) -> Self {
         let now = Now { mono: Duration::from_secs(1), wall: 1_700_000_000_000 };
-        let mut crowd = Self { core: Core::new(Options::default()), now, rules: Rules::new(), calls: Vec::new() };
+        let mut crowd = Self { core: Core::new(Options::default()), now, rules: Rules::default(), calls: Vec::new() };
         for check in checks {
             crowd.add(check);
         }
@@ -36,8 +37,9 @@ impl Crowd {
     }
 
     fn add(&mut self, check: &str) {
-        let rule = Rule { check: check.into(), generation: 1, period: Duration::from_hours(1) };
-        self.rules.insert(format!("example.com/{check}").into(), rule);
+        let policy = Policy { period: Duration::from_hours(1), ..Policy::default() };
+        let rule = Rule { check: check.into(), generation: 1, select: Selection::default(), policy };
+        self.rules.live.insert(format!("example.com/{check}").into(), rule.into());
         self.core.handle(Event::Rules(self.rules.clone()), self.now);
     }
 

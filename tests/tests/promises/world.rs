@@ -7,7 +7,7 @@ use std::{
 };
 
 use gatehost::{
-    check::is_reserved,
+    check::{Policy, Selection, is_reserved},
     decide::{Condition, Fault, FaultKind, Status, Verdict},
     dispatch::{Action, Call, Core, Event, GateKey, Now, Options, Outcome, Patch, Rule, Rules},
     pod::{self, Pod, Seen},
@@ -87,7 +87,7 @@ impl World {
             watch: VecDeque::new(),
             version: 1,
             uids: 0,
-            rules: Rules::new(),
+            rules: Rules::default(),
             generation: 0,
             calls: Vec::new(),
             patches: Vec::new(),
@@ -124,16 +124,18 @@ impl World {
                     p.conditions.push((TYPES[gate].into(), pod::Condition { last_transition: Some(wall), ..theirs }));
                 });
                 let uid = self.server[&format!("pod-{pod}")].pod.uid.as_str().into();
-                self.blurred.insert(GateKey { uid, gate: TYPES[gate].into() });
+                self.blurred.insert(GateKey { uid, gate: TYPES[gate].into(), dry_run: false });
             }
             Step::Reload(gate) => {
                 self.generation += 1;
                 let check = format!("check-{gate}").into();
-                self.rules.insert(TYPES[gate].into(), Rule { check, generation: self.generation, period: PERIOD });
+                let policy = Policy { period: PERIOD, ..Policy::default() };
+                let rule = Rule { check, generation: self.generation, select: Selection::default(), policy };
+                self.rules.live.insert(TYPES[gate].into(), rule.into());
                 self.core.handle(Event::Rules(self.rules.clone()), self.now);
             }
             Step::Remove(gate) => {
-                self.rules.remove(TYPES[gate]);
+                self.rules.live.remove(TYPES[gate]);
                 self.core.handle(Event::Rules(self.rules.clone()), self.now);
             }
             Step::Deliver(count) => {
@@ -225,7 +227,7 @@ impl World {
         self.version += 1;
         let stored = self.server.get_mut(&*patch.name).unwrap();
         for (kind, condition) in &patch.conditions {
-            let key = GateKey { uid: patch.uid.clone(), gate: kind.clone() };
+            let key = GateKey { uid: patch.uid.clone(), gate: kind.clone(), dry_run: false };
             let old = stored.pod.condition(kind).cloned();
             let moved = condition.last_transition;
             if lost {
@@ -264,7 +266,7 @@ impl World {
             match action {
                 Action::Call(call) => {
                     assert!(!self.calls.iter().any(|other| other.key == call.key), "two calls for one gate");
-                    assert_eq!(self.rules[&call.key.gate].generation, call.generation);
+                    assert_eq!(self.rules.live[&call.key.gate].generation, call.generation);
                     self.calls.push(call);
                 }
                 Action::Patch(patch) => {
@@ -275,6 +277,7 @@ impl World {
                     }
                     self.patches.push(patch);
                 }
+                Action::Note(_) => {}
             }
         }
     }
@@ -283,11 +286,11 @@ impl World {
         assert!(!is_reserved(kind) && TYPES.contains(&&**kind), "promise 1: {kind}");
         let said: Vec<_> = condition.message.split(' ').collect();
         assert_eq!(said[2], &**uid, "promise 2: a verdict on another pod");
-        assert_eq!(said[0], self.rules[kind].generation.to_string(), "promise 6: an old generation writes");
+        assert_eq!(said[0], self.rules.live[kind].generation.to_string(), "promise 6: an old generation writes");
         // A pod that is gone may be forgotten and seen once more in an old event; nothing reaches it any more.
         let alive = self.server.values().any(|stored| *stored.pod.uid == **uid);
         if alive && condition.last_transition.is_none() {
-            let key = GateKey { uid: uid.clone(), gate: kind.clone() };
+            let key = GateKey { uid: uid.clone(), gate: kind.clone(), dry_run: false };
             if let Some(before) = self.texts.insert(key, self.now.mono) {
                 assert!(self.now.mono >= before + Duration::from_mins(5), "promise 8: a text is written too soon");
             }
@@ -313,7 +316,7 @@ impl World {
             }
         }
         for Stored { pod, .. } in self.server.values() {
-            for (kind, rule) in self.rules.iter().filter(|(kind, _)| !is_reserved(kind)) {
+            for (kind, rule) in self.rules.live.iter().filter(|(kind, _)| !is_reserved(kind)) {
                 let stands = pod.condition(kind).map(|condition| condition.status.as_str());
                 assert_eq!(stands, Some(truth(rule.generation, note(pod)).as_str()), "promise 4: {} {kind}", pod.name);
             }

@@ -77,6 +77,7 @@ impl<L: Loader> Writer<L> {
         let snapshot = Snapshot {
             generation,
             checks: self.force.iter().map(|(gate, f)| (gate.clone(), f.live.clone())).collect(),
+            dry_runs: BTreeMap::new(),
             problems: problems.into_iter().map(Problem::printable).collect(),
             warnings: warnings.into_iter().map(Problem::printable).collect(),
             pods: self.pods.values().map(|(_, pod)| pod.clone()).collect(),

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use gatehost::{
     catalog::{self, Catalog},
     decide::{Fault, Verdict},
-    dispatch::{self, Call, Core, Event, Inputs, Observer, Outcome, Patch, Writer, drive},
+    dispatch::{self, Call, Core, Event, Inputs, Note, Observer, Outcome, Patch, Writer, drive},
     pod::{Pod, Seen},
     sandbox::Sandbox,
 };
@@ -142,6 +142,8 @@ impl Observer for Generations {
     }
 
     fn wrote(&mut self, _: &Patch, _: &Outcome, _: Duration) {}
+
+    fn noted(&mut self, _: &Note) {}
 
     fn changed(&mut self, _: &Core) {}
 }

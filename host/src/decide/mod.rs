@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub mod overrides;
 pub mod sanitize;
 
 /// A condition's status.

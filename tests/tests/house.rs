@@ -98,6 +98,13 @@ fn what_is_pure_reads_no_clock_and_waits_for_nothing() {
         "host/src/decide/",
         "host/src/pod",
         "host/src/dispatch/core.rs",
+        "host/src/dispatch/asking.rs",
+        "host/src/dispatch/entry.rs",
+        "host/src/dispatch/overriding.rs",
+        "host/src/dispatch/owners.rs",
+        "host/src/dispatch/pace.rs",
+        "host/src/dispatch/ruling.rs",
+        "host/src/dispatch/writes.rs",
         "host/src/dispatch/gate.rs",
     ];
     let impure = users(&["async", "await", "tokio", "Instant", "SystemTime", "UNIX_EPOCH", "sleep", "fs", "env"], &[]);

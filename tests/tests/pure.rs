@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use gatehost::{
-    check::{self, is_reserved},
-    decide::{Condition, Fault, FaultKind, Status, Verdict, decide, due_after, sanitize, transition},
+    check::{self, OnFault, Policy, is_reserved},
+    decide::{Asked, Condition, Fault, FaultKind, Memory, Now, Status, Verdict, identity::Past, sanitize, transition},
     pod::{Packed, Seen},
 };
 use proptest::prelude::*;
@@ -159,34 +159,49 @@ proptest! {
     }
 
     #[test]
-    fn a_fault_decides_only_where_nothing_stands_and_a_verdict_always(answer in answer(), stands: bool, generation in 0..9_u64) {
-        let decided = decide(&answer, stands, generation);
-        match &answer {
-            Ok(verdict) => prop_assert_eq!(decided.as_ref().unwrap().status, verdict.status),
-            Err(_) if stands => prop_assert_eq!(&decided, &None),
-            Err(_) => prop_assert_eq!(decided.as_ref().unwrap().status, Status::Unknown),
-        }
-        if let Some(condition) = decided {
-            prop_assert_eq!(condition.observed_generation, Some(generation).filter(|g| *g > 0));
-        }
-    }
-
-    #[test]
-    fn an_answer_is_never_backed_off_and_a_fault_at_most_thirty_seconds(
-        answer in answer(), period in 1..u64::from(u32::MAX), faults in 1..u32::MAX
+    fn no_gate_turns_true_but_by_a_met_verdict_and_no_answer_is_backed_off(
+        answers in prop::collection::vec((answer(), 0..100_u64), 1..40), period in 1..100_u64, thresholds in 1..4_u32,
+        on_fault in prop_oneof![Just(OnFault::Hold), Just(OnFault::False), Just(OnFault::Unknown)],
+        stale in proptest::option::of(1..200_u64), began in proptest::option::of(status()), generation in 0..9_u64,
     ) {
-        let period = Duration::from_secs(period);
-        let wait = due_after(&answer, period, faults);
-        let (named, longest) = match &answer {
-            Ok(verdict) => (verdict.recheck_after, period),
-            Err(fault) => (fault.retry_after, period.max(Duration::from_secs(30))),
+        let policy = Policy {
+            period: Duration::from_secs(period),
+            success_threshold: thresholds,
+            failure_threshold: thresholds,
+            on_fault,
+            max_stale: stale.map(Duration::from_secs),
+            ..Policy::default()
         };
-        match named {
-            Some(named) => {
-                prop_assert_eq!(wait, named);
-                prop_assert!((Duration::from_millis(100)..=Duration::from_hours(1)).contains(&wait));
+        let mut memory = Memory::new(Past { verdict: began.is_some(), void: false, was_true: began.is_some() });
+        let mut standing = began.map(|status| Condition {
+            status,
+            reason: "Before".into(),
+            message: String::new(),
+            last_transition: None,
+            observed_generation: None,
+        });
+        let mut now = Now { mono: Duration::ZERO, wall: 1_700_000_000_000 };
+        for (answer, after) in answers {
+            now.mono += Duration::from_secs(after);
+            now.wall += i64::try_from(after * 1000).unwrap();
+            let met = answer.as_ref().is_ok_and(|verdict| verdict.status == Status::True);
+            let named = answer.as_ref().map_or(None, |verdict| verdict.recheck_after);
+            let is_fault = answer.is_err();
+            let before = standing.as_ref().map(|condition| condition.status);
+            let wait = memory.take(answer, &Asked { policy: &policy, standing: standing.as_ref(), generation, now });
+            prop_assert!(wait <= Duration::from_hours(1).max(policy.period));
+            if is_fault {
+                prop_assert!(wait <= policy.period.max(Duration::from_secs(30)));
+            } else {
+                prop_assert_eq!(wait, named.unwrap_or(policy.period));
             }
-            None => prop_assert!((period..=longest).contains(&wait), "{wait:?} of {period:?}"),
+            if let Some(opinion) = memory.opinion.as_deref() {
+                let turns = opinion.status == Status::True && before != Some(Status::True);
+                prop_assert!(!turns || met, "{opinion:?} without a met verdict");
+                prop_assert_eq!(opinion.observed_generation, Some(generation).filter(|g| *g > 0));
+                standing = Some(opinion.clone());
+                memory.wrote();
+            }
         }
     }
 

@@ -2,8 +2,24 @@
 
 use std::time::Duration;
 
+pub mod identity;
+mod memory;
 pub mod overrides;
+pub mod reason;
 pub mod sanitize;
+#[cfg(test)]
+mod tests;
+
+pub use memory::{Asked, Memory};
+
+/// The two clocks, read together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic, since some start: all schedules are made of it.
+    pub mono: Duration,
+    /// Unix milliseconds: what conditions and plugins see.
+    pub wall: i64,
+}
 
 /// A condition's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,40 +133,6 @@ impl Condition {
     }
 }
 
-/// What an answer makes of a gate, judged on a pod of `generation` (0 for none): the condition that should stand, or
-/// nothing where what stands should be left alone. A fault leaves any condition as it stands; only where none stands
-/// does it become Unknown. The time of the transition is left open: it is the moment of the write.
-pub fn decide(answer: &Result<Verdict, Fault>, stands: bool, generation: u64) -> Option<Condition> {
-    let (status, reason, message) = match answer {
-        Ok(verdict) => (verdict.status, &verdict.reason, &verdict.message),
-        Err(_) if stands => return None,
-        Err(fault) => (Status::Unknown, &fault.reason, &fault.message),
-    };
-    Some(Condition {
-        status,
-        reason: reason.clone(),
-        message: message.clone(),
-        last_transition: None,
-        observed_generation: (generation > 0).then_some(generation),
-    })
-}
-
-/// How long after an answer the gate is due again: after the answer's own time where it named one, after `period`
-/// otherwise. Faults in a row (`faults`, this one included) double the period up to 30 s, or up to the period where
-/// that is longer, because a plugin that cannot answer gains nothing from being asked as often.
-pub fn due_after(answer: &Result<Verdict, Fault>, period: Duration, faults: u32) -> Duration {
-    match answer {
-        Ok(verdict) => verdict.recheck_after.unwrap_or(period),
-        Err(fault) => fault.retry_after.unwrap_or_else(|| {
-            let doubled = period.saturating_mul(1 << faults.saturating_sub(1).min(16));
-            doubled.min(MAX_FAULT_BACKOFF.max(period))
-        }),
-    }
-}
-
-/// The longest wait after faults.
-const MAX_FAULT_BACKOFF: Duration = Duration::from_secs(30);
-
 /// The `lastTransitionTime` of a write at `now` over what stands, in Unix milliseconds of whole seconds: it moves if
 /// and only if the status does, and never backwards, whatever the clock does.
 pub fn transition(new: Status, standing: Option<&Condition>, now: i64) -> Option<i64> {
@@ -163,41 +145,23 @@ pub fn transition(new: Status, standing: Option<&Condition>, now: i64) -> Option
 }
 
 #[cfg(test)]
-mod tests {
+mod transitions {
     use super::*;
-
-    fn fault(retry_after: Option<Duration>) -> Result<Verdict, Fault> {
-        Err(Fault { kind: FaultKind::Trap, reason: "Trap".into(), message: "it trapped".into(), retry_after })
-    }
-
-    fn met() -> Verdict {
-        Verdict { status: Status::True, reason: "Warm".into(), message: String::new(), recheck_after: None }
-    }
-
-    #[test]
-    fn a_fault_leaves_what_stands_and_is_unknown_where_nothing_does() {
-        assert_eq!(decide(&fault(None), true, 3), None);
-        let made = decide(&fault(None), false, 3).unwrap();
-        assert_eq!((made.status, made.reason.as_str(), made.observed_generation), (Status::Unknown, "Trap", Some(3)));
-        assert_eq!(decide(&Ok(met()), true, 0).unwrap().observed_generation, None);
-    }
-
-    #[test]
-    fn faults_back_off_to_thirty_seconds_and_answers_never_do() {
-        let second = Duration::from_secs(1);
-        let waits: Vec<u64> = (1..8).map(|n| due_after(&fault(None), second, n).as_secs()).collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
-        assert_eq!(due_after(&fault(None), Duration::from_mins(1), 9), Duration::from_mins(1));
-        assert_eq!(due_after(&fault(Some(second)), Duration::from_mins(1), 9), second);
-        assert_eq!(due_after(&Ok(met()), second, 0), second);
-    }
 
     #[test]
     fn the_transition_time_moves_only_with_the_status_and_never_back() {
-        let at = |ms| Condition { last_transition: Some(ms), ..decide(&Ok(met()), false, 0).unwrap() };
+        let (reason, message) = (String::new(), String::new());
+        let stands = Condition {
+            status: Status::True,
+            reason,
+            message,
+            last_transition: Some(5_000),
+            observed_generation: None,
+        };
+        let later = Condition { last_transition: Some(9_000), ..stands.clone() };
         assert_eq!(transition(Status::True, None, 7_654), Some(7_000));
-        assert_eq!(transition(Status::True, Some(&at(5_000)), 7_654), None);
-        assert_eq!(transition(Status::False, Some(&at(5_000)), 7_654), Some(7_000));
-        assert_eq!(transition(Status::False, Some(&at(9_000)), 7_654), Some(9_000));
+        assert_eq!(transition(Status::True, Some(&stands), 7_654), None);
+        assert_eq!(transition(Status::False, Some(&stands), 7_654), Some(7_000));
+        assert_eq!(transition(Status::False, Some(&later), 7_654), Some(9_000));
     }
 }

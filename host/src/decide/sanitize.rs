@@ -17,8 +17,8 @@ const DELAY_MIN: Duration = Duration::from_millis(100);
 /// The longest one.
 const DELAY_MAX: Duration = Duration::from_hours(1);
 
-/// The reason as it is, if it matches `^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$` and has at most 128 characters;
-/// [`INVALID_REASON`] otherwise.
+/// The reason as it is, if it matches `^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$` and has at most 128 characters
+/// and is none of the host's own; [`INVALID_REASON`] otherwise.
 pub fn reason(reason: &str) -> String {
     let bytes = reason.as_bytes();
     let inner = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b',' | b':');
@@ -26,7 +26,7 @@ pub fn reason(reason: &str) -> String {
         && bytes.first().is_some_and(u8::is_ascii_alphabetic)
         && bytes.iter().all(inner)
         && bytes.last().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
-    if valid { reason.to_owned() } else { INVALID_REASON.to_owned() }
+    if valid && !super::reason::is_ours(reason) { reason.to_owned() } else { INVALID_REASON.to_owned() }
 }
 
 /// The message with a space for each character that does not print, without space at its ends, cut at

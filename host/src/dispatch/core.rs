@@ -1,20 +1,22 @@
 //! The state machine: events and the time go in, actions come out.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use super::{
-    Action, Call, Event, GateKey, Now, Rules,
+    Action, Event, GateKey, Now, Rules,
+    entry::{Entry, Write},
     fair::Fair,
-    gate::{Entry, Gate, State, Write},
+    gate::{Gate, Hold, State},
+    owners::{self, Owners},
+    pace::Pace,
     writes::Writes,
 };
 use crate::{
-    check::is_reserved,
-    decide::{Fault, Verdict, decide, due_after},
+    decide::identity,
     pod::{Packed, Pod, Seen},
 };
 
@@ -55,17 +57,23 @@ pub struct Core {
     pub(super) options: Options,
     pub(super) rules: Rules,
     pub(super) pods: HashMap<Arc<str>, Box<Entry>>,
+    pub(super) owners: Owners,
+    /// Labels of namespaces, where they are known.
+    pub(super) namespaces: HashMap<Arc<str>, Vec<(String, String)>>,
     pub(super) timers: BTreeSet<(Duration, Wake)>,
     pub(super) fair: Fair,
     pub(super) calls: HashMap<u64, Flight>,
     pub(super) writes: Writes,
+    pub(super) pace: Pace,
     pub(super) actions: Vec<Action>,
     pub(super) next_id: u64,
     pub(super) rng: fastrand::Rng,
     /// For each scope, the number of its list.
     lists: HashMap<u32, u32>,
-    /// Condition types in use, so that a hundred thousand gates share one name.
-    kinds: BTreeSet<Arc<str>>,
+    /// The scopes that have been listed once.
+    pub(super) listed: HashSet<u32>,
+    /// Condition types and namespaces in use, so that a hundred thousand gates share one name.
+    names: BTreeSet<Arc<str>>,
 }
 
 /// What a timer is for.
@@ -75,6 +83,12 @@ pub(super) enum Wake {
     Gate(GateKey),
     /// A pod's write may be tried.
     Write(Arc<str>),
+    /// There is a token for a write.
+    Pace,
+    /// An override of a pod ends.
+    Override(Arc<str>),
+    /// Kubelet's Ready has disagreed for long.
+    Disagrees(Arc<str>),
 }
 
 /// A call in flight.
@@ -83,28 +97,35 @@ pub(super) struct Flight {
     pub(super) key: GateKey,
     pub(super) check: Arc<str>,
     pub(super) generation: u64,
-    /// The generation of the pod that is judged.
+    /// The generation and the digest of the pod that is judged.
     pub(super) judged: u64,
+    pub(super) digest: u64,
+    /// [`Gate::epoch`] at the begin.
+    pub(super) epoch: u32,
+    /// Neither the first one nor one that answers a change.
+    pub(super) periodic: bool,
 }
 
 impl Core {
     /// A core that knows no pod and no check.
     pub fn new(options: Options) -> Self {
-        let rng = fastrand::Rng::with_seed(options.seed);
         Self {
+            rng: fastrand::Rng::with_seed(options.seed),
+            pace: Pace::new(options.writes_per_second, options.write_burst),
             options,
-            rng,
             rules: Rules::default(),
             pods: HashMap::new(),
+            owners: Owners::default(),
+            namespaces: HashMap::new(),
             timers: BTreeSet::new(),
             fair: Fair::default(),
             calls: HashMap::new(),
             writes: Writes::default(),
             actions: Vec::new(),
             next_id: 0,
-
             lists: HashMap::new(),
-            kinds: BTreeSet::new(),
+            listed: HashSet::new(),
+            names: BTreeSet::new(),
         }
     }
 
@@ -113,10 +134,10 @@ impl Core {
         match event {
             Event::ListStarted(scope) => *self.lists.entry(scope).or_default() += 1,
             Event::Pod(scope, seen) => self.pod(scope, *seen, now),
-            Event::Gone(uid) => self.drop_pod(&uid),
-            Event::ListDone(scope) => self.sweep(scope),
+            Event::Gone(uid) => self.drop_pod(&uid, now),
+            Event::ListDone(scope) => self.sweep(scope, now),
             Event::Rules(rules) => self.take_rules(rules, now),
-            Event::Namespace(..) => {}
+            Event::Namespace(name, labels) => self.namespace(name, labels, now),
             Event::Answered { id, answer } => self.answered(id, answer, now),
             Event::Wrote { id, outcome } => self.wrote(id, &outcome, now),
         }
@@ -143,7 +164,9 @@ impl Core {
                     }
                     self.plan_write(&uid, now);
                 }
-                None => {}
+                Some((_, Wake::Override(uid))) => self.end_overrides(&uid, now),
+                Some((_, Wake::Disagrees(uid))) => self.disagrees(&uid),
+                Some((_, Wake::Pace)) | None => {}
             }
         }
         while let Some((check, key)) = self.fair.pop() {
@@ -165,46 +188,59 @@ impl Core {
     fn pod(&mut self, scope: u32, seen: Seen, now: Now) {
         let Seen { pod, resource_version, over } = seen;
         if over || pod.gates.is_empty() {
-            return self.drop_pod(&pod.uid);
+            return self.drop_pod(&pod.uid, now);
         }
         let list = self.lists.get(&scope).copied().unwrap_or_default();
         let version = resource_version.parse().unwrap_or(0);
         let digest = pod.due_digest(|kind| self.is_own(&pod, kind));
-        let same_gates = |entry: &Entry| entry.gates.iter().map(|g| &*g.kind).eq(pod.gates.iter().map(String::as_str));
-        let changed = match self.pods.get_mut(pod.uid.as_str()) {
-            Some(entry) if same_gates(entry) => {
+        let uid: Arc<str> = pod.uid.as_str().into();
+        let pretends = self.options.dry_run;
+        let changed = match self.pods.get_mut(&uid) {
+            Some(entry) if entry.lists(&pod) => {
                 (entry.scope, entry.list) = (scope, list);
                 if entry.outdates(version) {
                     return;
                 }
                 let changed = entry.digest != digest;
+                let renewed = changed && identity::renewed(&entry.packed.open(), &pod) | entry.moved(&pod);
                 entry.packed = Packed::new(&pod);
                 (entry.version, entry.generation, entry.digest) = (version, pod.generation, digest);
-                let pretended = self.options.dry_run && entry.gates.iter().any(|g| g.wrote.is_some());
+                entry.look(&pod);
+                let pretended = pretends && entry.gates.iter().any(|gate| gate.wrote.is_some());
                 if !pretended {
                     entry.read_standing(&pod);
+                    let contested = entry.contested();
+                    self.actions.extend(contested.into_iter().map(Action::Note));
+                }
+                if renewed {
+                    self.renew(&uid);
                 }
                 changed
             }
             _ => {
-                self.drop_pod(&pod.uid);
-                self.add_pod(&pod, scope, list, version, digest);
+                self.drop_pod(&uid, now);
+                self.add_pod(&pod, (scope, list), version, digest);
                 true
             }
         };
-        let uid: Arc<str> = pod.uid.as_str().into();
         if changed {
-            self.pod_changed(&uid, now);
+            self.assign(&uid, &pod);
+            self.read_overrides(&uid, &pod, now);
         }
+        self.watch_agreement(&uid, &pod, now);
+        self.prepare(&uid, &pod, changed, now);
         self.plan_write(&uid, now);
+        self.count(&uid, now);
     }
 
-    fn add_pod(&mut self, pod: &Pod, scope: u32, list: u32, version: u64, digest: u64) {
+    fn add_pod(&mut self, pod: &Pod, (scope, list): (u32, u32), version: u64, digest: u64) {
         let uid: Arc<str> = pod.uid.as_str().into();
-        let gates = pod.gates.iter().map(|kind| Gate::new(self.kind(kind))).collect();
+        let gates = pod.gates.iter().map(|kind| Gate::new(self.name(kind), false, pod)).collect();
         let mut entry = Box::new(Entry {
             uid: uid.clone(),
+            namespace: self.name(&pod.namespace),
             packed: Packed::new(pod),
+            ip: 0,
             scope,
             list,
             version,
@@ -213,204 +249,126 @@ impl Core {
             digest,
             gates,
             write: Write { in_flight: self.writes.holds(&uid), ..Write::default() },
+            owner: owners::owner(pod),
+            spent: false,
+            ready: false,
+            was_ready: identity::has_been_ready(pod),
+            disagrees: None,
+            overrides: 0,
         });
-        entry.read_standing(pod);
+        entry.moved(pod);
+        entry.look(pod);
         // A pod that was let go and comes back (an old event after a refused write) may still have calls in flight.
         for (id, flight) in self.calls.iter().filter(|(_, flight)| flight.key.uid == uid) {
-            if let Some(gate) = entry.gates.iter_mut().find(|gate| gate.kind == flight.key.gate) {
+            if let Some(gate) = entry.gates.iter_mut().find(|gate| gate.kind == flight.key.gate && !flight.key.dry_run)
+            {
                 gate.state = State::Running(*id);
             }
         }
+        entry.spent = entry.is_lost();
+        self.owners.join(&entry);
         self.pods.insert(uid, entry);
     }
 
-    fn pod_changed(&mut self, uid: &Arc<str>, now: Now) {
-        let Some(entry) = self.pods.get_mut(uid) else { return };
-        let mut due = Vec::new();
-        for gate in &mut entry.gates {
-            if self.rules.live.contains_key(&gate.kind) {
-                gate.changed = true;
-                due.push((
-                    GateKey { uid: uid.clone(), gate: gate.kind.clone(), dry_run: false },
-                    gate.change_allowed(),
-                ));
-            }
-        }
-        for (key, at) in due {
-            self.make_due(&key, at, now);
-        }
-    }
-
-    fn drop_pod(&mut self, uid: &str) {
+    fn drop_pod(&mut self, uid: &str, now: Now) {
         let Some(entry) = self.pods.remove(uid) else { return };
-        for gate in entry.gates {
+        for gate in &entry.gates {
             if let Some(at) = gate.timer {
-                self.timers
-                    .remove(&(at, Wake::Gate(GateKey { uid: entry.uid.clone(), gate: gate.kind, dry_run: false })));
+                self.timers.remove(&(at, Wake::Gate(gate.key(&entry.uid))));
             }
         }
         if let Some(at) = entry.write.timer {
-            self.timers.remove(&(at, Wake::Write(entry.uid)));
+            self.timers.remove(&(at, Wake::Write(entry.uid.clone())));
         }
+        if let Some(at) = entry.disagrees {
+            self.timers.remove(&(at, Wake::Disagrees(entry.uid.clone())));
+        }
+        if let Some(at) = entry.overrides_end() {
+            self.timers.remove(&(at, Wake::Override(entry.uid.clone())));
+        }
+        let turns = self.owners.leave(&entry);
+        self.take_turns(turns, now);
     }
 
-    /// Drops what a complete list did not hold.
-    fn sweep(&mut self, scope: u32) {
+    /// Drops what a complete list did not hold; after the first one the owners' pods are known.
+    fn sweep(&mut self, scope: u32, now: Now) {
         let list = self.lists.get(&scope).copied().unwrap_or_default();
         let stale = |e: &Entry| e.scope == scope && e.list != list;
         let gone: Vec<_> = self.pods.values().filter(|e| stale(e)).map(|e| e.uid.clone()).collect();
         for uid in gone {
-            self.drop_pod(&uid);
+            self.drop_pod(&uid, now);
+        }
+        if self.listed.insert(scope) {
+            let waits = |entry: &Entry| entry.gates.iter().any(|gate| gate.hold == Some(Hold::Unlisted));
+            let waiting: Vec<_> = self.pods.values().filter(|e| waits(e)).map(|e| e.uid.clone()).collect();
+            self.take_turns(waiting, now);
         }
     }
 
-    fn take_rules(&mut self, rules: Rules, now: Now) {
-        let before = std::mem::replace(&mut self.rules, rules);
-        let differs = |kind: &str| before.live.get(kind) != self.rules.live.get(kind);
-        let types_moved = !before.live.keys().eq(self.rules.live.keys());
-        let mut due = Vec::new();
-        for entry in self.pods.values_mut() {
-            for gate in &mut entry.gates {
-                if differs(&gate.kind) {
-                    gate.forget();
-                    due.push(GateKey { uid: entry.uid.clone(), gate: gate.kind.clone(), dry_run: false });
+    /// Counts the pod for its owner's budget anew, and lets those that wait for it try.
+    pub(super) fn count(&mut self, uid: &Arc<str>, now: Now) {
+        let Some(entry) = self.pods.get_mut(uid) else { return };
+        self.owners.count(entry);
+        let turns = self.owners.turns(entry);
+        self.take_turns(turns, now);
+    }
+
+    fn take_turns(&mut self, turns: Vec<Arc<str>>, now: Now) {
+        for uid in turns {
+            if let Some(entry) = self.pods.get_mut(&uid) {
+                for gate in &mut entry.gates {
+                    if matches!(gate.hold, Some(Hold::Budget(_) | Hold::Unlisted)) {
+                        gate.hold = None;
+                    }
                 }
             }
+            self.plan_write(&uid, now);
         }
-        for key in due {
-            if self.rules.live.contains_key(&key.gate) {
-                self.make_due(&key, Duration::ZERO, now);
-            } else if let Some((_, gate)) = find(&mut self.pods, &key)
-                && let Some(at) = gate.timer.take()
-            {
-                self.timers.remove(&(at, Wake::Gate(key)));
-            }
-        }
-        if types_moved {
-            self.redigest();
-        }
+    }
+
+    /// Whether the host writes a pod's condition of this type, so that it makes no gate due.
+    fn is_own(&self, pod: &Pod, kind: &str) -> bool {
+        (self.rules.live.contains_key(kind) || self.claims(kind)) && pod.gates.iter().any(|gate| gate == kind)
     }
 
     /// Which conditions are the host's own depends on the checks, and so do the digests.
-    fn redigest(&mut self) {
-        let rules = &self.rules;
-        for entry in self.pods.values_mut() {
+    pub(super) fn redigest(&mut self) {
+        let mut pods = std::mem::take(&mut self.pods);
+        for entry in pods.values_mut() {
             let pod = entry.packed.open();
-            entry.digest = pod.due_digest(|kind| rules.live.contains_key(kind) && pod.gates.iter().any(|g| g == kind));
+            let digest = pod.due_digest(|kind| self.is_own(&pod, kind));
+            let before = std::mem::replace(&mut entry.digest, digest);
+            // What was judged on the pod as it is was judged on the pod as it is.
+            for gate in entry.gates.iter_mut().filter(|gate| gate.judged == before) {
+                gate.judged = digest;
+            }
+            let running =
+                self.calls.values_mut().filter(|flight| flight.key.uid == entry.uid && flight.digest == before);
+            running.for_each(|flight| flight.digest = digest);
         }
+        self.pods = pods;
     }
 
-    fn is_own(&self, pod: &Pod, kind: &str) -> bool {
-        self.rules.live.contains_key(kind) && pod.gates.iter().any(|gate| gate == kind)
-    }
-
-    /// Makes a gate due at `at`, or now if that has passed. A gate that is asked right now is due again afterwards.
-    fn make_due(&mut self, key: &GateKey, at: Duration, now: Now) {
-        let Some((_, gate)) = find(&mut self.pods, key) else { return };
-        if gate.state != State::Idle || gate.timer.is_some_and(|set| set <= at) {
-            return;
-        }
-        if let Some(set) = gate.timer.take() {
-            self.timers.remove(&(set, Wake::Gate(key.clone())));
-        }
-        if at <= now.mono {
-            self.wait(key, now);
-        } else {
-            gate.timer = Some(at);
-            self.timers.insert((at, Wake::Gate(key.clone())));
-        }
-    }
-
-    /// Puts a gate into its check's lane.
-    fn wait(&mut self, key: &GateKey, now: Now) {
-        let Some(rule) = self.rules.live.get(&key.gate) else { return };
-        if let Some((_, gate)) = find(&mut self.pods, key) {
-            gate.state = State::Waiting(now.mono);
-            self.fair.push(&rule.check, key.clone());
-        }
-    }
-
-    fn start_call(&mut self, check: Arc<str>, key: &GateKey, now: Now) {
-        let rule = self.rules.live.get(&key.gate).cloned();
-        let Some((entry, gate)) = find(&mut self.pods, key) else { return };
-        let State::Waiting(since) = gate.state else { return };
-        let Some(rule) = rule.filter(|_| !is_reserved(&key.gate)) else {
-            gate.state = State::Idle;
-            return;
-        };
-        if rule.check != check {
-            // The gate changed hands while it waited: it waits in the new check's lane.
-            return self.fair.push(&rule.check, key.clone());
-        }
-        let id = self.next_id;
-        self.next_id += 1;
-        gate.state = State::Running(id);
-        gate.charge(now.mono);
-        let call = Call {
-            id,
-            key: key.clone(),
-            check: check.clone(),
-            generation: rule.generation,
-            pod: entry.clone(),
-            now: now.wall,
-            waited: now.mono.saturating_sub(since),
-        };
-        let judged = self.pods.get(&key.uid).map_or(0, |e| e.generation);
-        self.fair.started(&check);
-        self.calls.insert(id, Flight { key: key.clone(), check, generation: rule.generation, judged });
-        self.actions.push(Action::Call(call));
-    }
-
-    fn answered(&mut self, id: u64, answer: Result<Verdict, Fault>, now: Now) {
-        let Some(flight) = self.calls.remove(&id) else { return };
-        self.fair.ended(&flight.check);
-        let key = flight.key;
-        let rule = self.rules.live.get(&key.gate).cloned();
-        let Some((_, gate)) = find(&mut self.pods, &key) else { return };
-        if gate.state != State::Running(id) {
-            return;
-        }
-        gate.state = State::Idle;
-        let Some(rule) = rule else { return };
-        if rule.check != flight.check || rule.generation != flight.generation {
-            // Replaced code does not decide any more, whether or not the new one has answered yet.
-            return self.make_due(&key, Duration::ZERO, now);
-        }
-        gate.answered = true;
-        gate.faults = if answer.is_ok() { 0 } else { gate.faults.saturating_add(1) };
-        let wait = due_after(&answer, rule.policy.period, gate.faults);
-        let stands = gate.standing.is_some() || gate.decided.is_some();
-        if let Some(condition) = decide(&answer, stands, flight.judged)
-            && gate.decided.as_deref() != Some(&condition)
-        {
-            gate.decided = Some(condition.into());
-        }
-        gate.fault = answer.err().map(Box::new);
-        let mut at = now.mono + wait;
-        if gate.changed {
-            at = at.min(gate.change_allowed());
-        }
-        self.make_due(&key, at, now);
-        self.plan_write(&key.uid, now);
-    }
-
-    fn kind(&mut self, kind: &str) -> Arc<str> {
-        if let Some(known) = self.kinds.get(kind) {
+    fn name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
             return known.clone();
         }
-        // Types that no pod has any more are swept out before they pile up.
-        if self.kinds.len() >= 1024 {
-            self.kinds.retain(|kind| Arc::strong_count(kind) > 1);
+        // Names that no pod has any more are swept out before they pile up.
+        if self.names.len() >= 1024 {
+            self.names.retain(|name| Arc::strong_count(name) > 1);
         }
-        let kind: Arc<str> = kind.into();
-        self.kinds.insert(kind.clone());
-        kind
+        let name: Arc<str> = name.into();
+        self.names.insert(name.clone());
+        name
     }
 }
 
 /// A gate and the pod it belongs to.
-fn find<'a>(pods: &'a mut HashMap<Arc<str>, Box<Entry>>, key: &GateKey) -> Option<(&'a Packed, &'a mut Gate)> {
+pub(super) fn find<'a>(
+    pods: &'a mut HashMap<Arc<str>, Box<Entry>>,
+    key: &GateKey,
+) -> Option<(&'a Packed, &'a mut Gate)> {
     let entry = pods.get_mut(&key.uid)?;
-    let gate = entry.gates.iter_mut().find(|gate| gate.kind == key.gate)?;
+    let gate = entry.gates.iter_mut().find(|gate| gate.dry_run == key.dry_run && gate.kind == key.gate)?;
     Some((&entry.packed, gate))
 }

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Now;
+use super::{GateKey, NoteKind, Now, Rule};
 use crate::{
-    decide::{Condition, Fault, Status},
-    pod::{Packed, Pod},
+    decide::{Condition, Memory, Status, identity::Past, reason},
+    pod::Pod,
 };
 
 /// Changes of a pod are answered at once up to this many in a row ...
@@ -16,34 +16,8 @@ const REFILL: Duration = Duration::from_secs(1);
 const TEXT_EVERY: Duration = Duration::from_mins(5);
 /// A status that somebody else changed is set right at most once in this time for a gate.
 const CONTEST_EVERY: Duration = Duration::from_secs(10);
-
-/// A gated pod.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) uid: Arc<str>,
-    pub(super) packed: Packed,
-    /// Which watch it came from, and in which of that watch's lists it was last seen.
-    pub(super) scope: u32,
-    pub(super) list: u32,
-    /// The resource versions of what is held and of our last write; 0 where unknown.
-    pub(super) version: u64,
-    pub(super) written: u64,
-    pub(super) generation: u64,
-    /// A digest of what makes gates due.
-    pub(super) digest: u64,
-    pub(super) gates: Box<[Gate]>,
-    pub(super) write: Write,
-}
-
-/// The state of a pod's writes: one in flight at a time, which carries all that its gates need.
-#[derive(Debug, Default)]
-pub(super) struct Write {
-    pub(super) in_flight: bool,
-    pub(super) queued: Option<Urgency>,
-    pub(super) failures: u32,
-    pub(super) not_before: Duration,
-    pub(super) timer: Option<Duration>,
-}
+/// The time in which the damper counts.
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// How soon a write is due. A status goes before any text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,8 +28,13 @@ pub(super) enum Urgency {
 
 /// One gate.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(super) struct Gate {
     pub(super) kind: Arc<str>,
+    /// It belongs to a dry-run check: nothing of it is written.
+    pub(super) dry_run: bool,
+    /// The check that answers it.
+    pub(super) rule: Option<Arc<Rule>>,
     pub(super) state: State,
     /// When its timer is set for; the timer itself is in the core.
     pub(super) timer: Option<Duration>,
@@ -63,19 +42,63 @@ pub(super) struct Gate {
     pub(super) changed: bool,
     /// When the bucket of pod changes will be full again.
     pub(super) bucket: Duration,
-    /// Faults in a row, and the last one where the last answer was one.
-    pub(super) faults: u32,
-    pub(super) fault: Option<Box<Fault>>,
+    pub(super) memory: Memory,
+    /// It is not asked until its pod changes: `startWhen` does not hold, or its True is the last word.
+    pub(super) asleep: bool,
+    /// A restart or a new IP made its True void, so that nothing holds what is decided instead.
+    pub(super) released: bool,
+    /// How often its verdicts became void: an answer from before is dropped.
+    pub(super) epoch: u32,
+    /// The digest of the pod that was judged last.
+    pub(super) judged: u64,
     /// What stands on the pod as far as is known: from the watch or from our own write, whichever is newer.
     pub(super) standing: Option<Arc<Condition>>,
-    /// What the check in force decided last.
-    pub(super) decided: Option<Arc<Condition>>,
-    /// Whether the check in force has answered, with a verdict or a fault.
-    pub(super) answered: bool,
+    /// The status of a write that is in flight, or whose end nobody knows.
+    pub(super) sent: Option<Status>,
+    /// It has been True, or may have been.
+    pub(super) was_true: bool,
     /// The status that was written last, for knowing a status that somebody else changed.
     pub(super) wrote: Option<Status>,
     pub(super) contest_after: Duration,
     pub(super) text_after: Duration,
+    pub(super) hold: Option<Hold>,
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+/// What few gates need.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
+pub(super) struct Rare {
+    /// When it turned from True lately.
+    pub(super) flaps: Vec<Duration>,
+    pub(super) over: Option<Over>,
+    /// People have been told of it.
+    pub(super) told_stale: bool,
+    pub(super) told_contest: bool,
+    pub(super) told_unanswered: bool,
+    pub(super) told_hold: Option<NoteKind>,
+    /// A dry-run check decides differently.
+    pub(super) differs: bool,
+    /// When `startWhen` came to hold by the pod's word, and when the gate is first asked.
+    pub(super) start: Option<(i64, Duration)>,
+}
+
+/// An override that counts.
+#[derive(Debug)]
+pub(super) struct Over {
+    pub(super) condition: Arc<Condition>,
+    pub(super) until: Duration,
+}
+
+/// Why a gate that would turn from True does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// The pods of its scope are not all known yet.
+    Unlisted,
+    /// The budget of its owner is used up. What stands until then.
+    Budget(Arc<Condition>),
+    /// It turned too often. Until when, and what stands until then.
+    Damper(Duration, Arc<Condition>),
 }
 
 /// Where a gate is on its way to an answer.
@@ -88,23 +111,49 @@ pub(super) enum State {
     Running(u64),
 }
 
+/// What has to be written of a gate.
+pub(super) struct Need {
+    pub(super) urgency: Urgency,
+    pub(super) from: Duration,
+    pub(super) condition: Arc<Condition>,
+    /// Bound to the version of the pod that was judged.
+    pub(super) bound: bool,
+}
+
 impl Gate {
-    pub(super) fn new(kind: Arc<str>) -> Self {
+    pub(super) fn new(kind: Arc<str>, dry_run: bool, pod: &Pod) -> Self {
+        let standing = pod.condition(&kind).and_then(Condition::read).map(Arc::new);
+        let past = Past::read(pod, standing.as_deref());
         Self {
             kind,
+            dry_run,
+            rule: None,
             state: State::Idle,
             timer: None,
             changed: false,
             bucket: Duration::ZERO,
-            faults: 0,
-            fault: None,
-            standing: None,
-            decided: None,
-            answered: false,
+            memory: Memory::new(past),
+            asleep: false,
+            released: past.void,
+            epoch: 0,
+            judged: 0,
+            standing,
+            sent: None,
+            was_true: past.was_true,
             wrote: None,
             contest_after: Duration::ZERO,
             text_after: Duration::ZERO,
+            hold: None,
+            rare: None,
         }
+    }
+
+    pub(super) fn key(&self, uid: &Arc<str>) -> GateKey {
+        GateKey { uid: uid.clone(), gate: self.kind.clone(), dry_run: self.dry_run }
+    }
+
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     /// When a change of the pod may be answered.
@@ -112,71 +161,131 @@ impl Gate {
         self.bucket.saturating_sub(REFILL * (BURST - 1))
     }
 
-    /// Charges the call that begins for the change that it answers.
-    pub(super) fn charge(&mut self, now: Duration) {
-        if std::mem::take(&mut self.changed) {
+    /// Charges the call that begins for the change that it answers; whether it does answer one.
+    pub(super) fn charge(&mut self, now: Duration) -> bool {
+        let changed = std::mem::take(&mut self.changed);
+        if changed {
             self.bucket = self.bucket.max(now) + REFILL;
         }
+        changed
     }
 
     /// Forgets what another check, or another generation of this one, decided.
     pub(super) fn forget(&mut self) {
-        self.decided = None;
-        self.fault = None;
-        self.faults = 0;
-        self.answered = false;
+        self.memory.forget();
+        self.hold = None;
     }
 
-    /// What has to be written, and from when on.
-    pub(super) fn need(&self) -> Option<(Urgency, Duration)> {
-        let decided = self.decided.as_ref()?;
+    /// In `mode: bootstrap` a True that stands is the last word.
+    pub(super) fn is_done(&self) -> bool {
+        let bootstrap = self.rule.as_ref().is_some_and(|rule| rule.policy.mode == crate::check::Mode::Bootstrap);
+        bootstrap && !self.memory.is_fresh() && self.status() == Some(Status::True) && !self.dry_run
+    }
+
+    /// The status that stands.
+    pub(super) fn status(&self) -> Option<Status> {
+        self.standing.as_ref().map(|standing| standing.status)
+    }
+
+    /// Whether it had been True and is not now, or may not be for much longer.
+    pub(super) fn is_lost(&self) -> bool {
+        !self.dry_run
+            && (self.was_true && self.status() != Some(Status::True)
+                || self.sent.is_some_and(|sent| sent != Status::True && self.was_true))
+    }
+
+    /// What should stand: by override, else by the check, else, where nothing stands yet, that no check answers.
+    pub(super) fn wanted(&self) -> Option<&Arc<Condition>> {
+        let over = self.rare.as_ref().and_then(|rare| rare.over.as_ref());
+        if let Some(over) = over.filter(|_| self.rule.is_some()) {
+            return Some(&over.condition);
+        }
+        self.memory.opinion.as_ref().filter(|_| self.rule.is_some() || self.standing.is_none())
+    }
+
+    /// What has to be written, and from when on. `digest` is the pod's.
+    pub(super) fn need(&self, digest: u64) -> Option<Need> {
+        let wanted = self.wanted().filter(|_| !self.dry_run)?;
+        let need = |urgency, from, condition: &Arc<Condition>, bound| {
+            Some(Need { urgency, from, condition: condition.clone(), bound })
+        };
+        if let (Some(standing), true) = (&self.standing, self.turns_away(wanted.status)) {
+            match &self.hold {
+                Some(Hold::Unlisted) => return None,
+                Some(Hold::Budget(held)) if standing.says_the_same(held) => return None,
+                Some(Hold::Budget(held)) => return need(Urgency::Text, self.text_after, held, false),
+                Some(Hold::Damper(until, held)) if !standing.says_the_same(held) && self.text_after < *until => {
+                    return need(Urgency::Text, self.text_after, held, false);
+                }
+                Some(Hold::Damper(until, _)) => return need(Urgency::Status, *until, wanted, false),
+                None => {}
+            }
+        }
         match &self.standing {
-            Some(standing) if standing.says_the_same(decided) => None,
-            Some(standing) if standing.status == decided.status => Some((Urgency::Text, self.text_after)),
-            _ if self.wrote == Some(decided.status) => Some((Urgency::Status, self.contest_after)),
-            _ => Some((Urgency::Status, Duration::ZERO)),
+            Some(standing) if standing.says_the_same(wanted) => None,
+            Some(standing) if standing.status == wanted.status => need(Urgency::Text, self.text_after, wanted, false),
+            _ if wanted.status == Status::True && !self.is_current(digest) => None,
+            _ => {
+                let contested = self.wrote == Some(wanted.status);
+                let from = if contested { self.contest_after } else { Duration::ZERO };
+                need(Urgency::Status, from, wanted, wanted.status == Status::True)
+            }
         }
     }
 
-    /// The condition to send now, if one is due, with the time of its transition.
-    pub(super) fn send(&mut self, now: Now) -> Option<Condition> {
-        let (urgency, from) = self.need()?;
-        if from > now.mono {
-            return None;
-        }
-        let decided = self.decided.as_ref()?;
-        match urgency {
+    /// Whether what should stand was judged on the pod as it is now, as far as plugins can see.
+    fn is_current(&self, digest: u64) -> bool {
+        let overridden = self.wanted().is_some_and(|wanted| wanted.reason == reason::OVERRIDDEN);
+        overridden || self.judged == digest || self.is_done()
+    }
+
+    /// Whether writing `status` would take the pod out of service although its verdict is not void.
+    pub(super) fn turns_away(&self, status: Status) -> bool {
+        self.status() == Some(Status::True) && status != Status::True && !self.released
+    }
+
+    /// Until when the damper holds a gate that would turn from True now, if it does.
+    pub(super) fn damped(&mut self, now: Duration) -> Option<Duration> {
+        let most = self.rule.as_ref()?.policy.max_flaps as usize;
+        let rare = self.rare.as_mut()?;
+        rare.flaps.retain(|at| now < *at + MINUTE);
+        let (count, first) = (rare.flaps.len(), rare.flaps.get(rare.flaps.len().checked_sub(most)?)?);
+        (count >= most).then(|| *first + MINUTE)
+    }
+
+    /// Takes note of what is sent now; what has to be sent, with the time of its transition.
+    pub(super) fn send(&mut self, need: &Need, now: Now) -> Condition {
+        let condition = &need.condition;
+        match need.urgency {
             Urgency::Status => {
-                self.wrote = Some(decided.status);
+                if self.turns_away(condition.status) {
+                    self.rare().flaps.push(now.mono);
+                }
+                self.sent = Some(condition.status);
+                self.wrote = Some(condition.status);
                 self.contest_after = now.mono + CONTEST_EVERY;
             }
             Urgency::Text => self.text_after = now.mono + TEXT_EVERY,
         }
-        let last_transition = crate::decide::transition(decided.status, self.standing.as_deref(), now.wall);
-        Some(Condition { last_transition, ..Condition::clone(decided) })
-    }
-}
-
-impl Entry {
-    /// Whether what was held is newer than `version`; where either is unknown it is not.
-    pub(super) fn outdates(&self, version: u64) -> bool {
-        version != 0 && version < self.version
+        let last_transition = crate::decide::transition(condition.status, self.standing.as_deref(), now.wall);
+        Condition { last_transition, ..Condition::clone(condition) }
     }
 
-    /// Takes over what stands according to the watch, unless our own last write is newer.
-    pub(super) fn read_standing(&mut self, pod: &Pod) {
-        if self.version != 0 && self.version < self.written {
-            return;
+    /// Takes over what stands now.
+    pub(super) fn stand(&mut self, standing: Option<Condition>) {
+        let same = match (&self.standing, &standing) {
+            (Some(held), Some(new)) => **held == *new,
+            (held, new) => held.is_none() == new.is_none(),
+        };
+        if !same {
+            self.standing = standing.map(Arc::new);
         }
-        for gate in &mut self.gates {
-            let standing = pod.condition(&gate.kind).and_then(Condition::read);
-            let same = match (&gate.standing, &standing) {
-                (Some(held), Some(read)) => **held == *read,
-                (held, read) => held.is_none() == read.is_none(),
-            };
-            if !same {
-                gate.standing = standing.map(Arc::new);
-            }
+        let is_true = self.status() == Some(Status::True);
+        self.was_true |= is_true;
+        self.released &= is_true;
+        let said = |opinion: &Arc<Condition>| self.status() == Some(opinion.status);
+        if self.memory.opinion.as_ref().is_some_and(said) {
+            self.memory.wrote();
         }
     }
 }

@@ -3,10 +3,17 @@
 //! [`Core`] is a state machine without async and without a clock: events and the time go in, actions come out, so
 //! that every schedule can be tested. The driver around it runs the calls and the writes.
 
+mod agreement;
+mod asking;
 mod core;
 mod driver;
+mod entry;
 mod fair;
 mod gate;
+mod overriding;
+mod owners;
+mod pace;
+mod ruling;
 mod view;
 mod writes;
 
@@ -21,17 +28,9 @@ use crate::{
 pub use self::{
     core::{Core, Options},
     driver::{Inputs, Observer, drive},
-    view::GateView,
+    view::{GateView, Tally},
 };
-
-/// The two clocks, read together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
-    /// Monotonic, since some start: all schedules are made of it.
-    pub mono: Duration,
-    /// Unix milliseconds: what conditions and plugins see.
-    pub wall: i64,
-}
+pub use crate::decide::Now;
 
 /// One gate of one pod, or what a dry-run check makes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Core, gate::State};
+use super::{
+    Core,
+    gate::{Gate, Hold, State},
+};
 use crate::{
     decide::{Condition, Fault, Status},
     pod::Packed,
@@ -19,49 +22,83 @@ pub struct GateView<'a> {
     pub gate: &'a Arc<str>,
     /// The check that answers it, if there is one.
     pub check: Option<&'a Arc<str>>,
-    /// What the check decided last or, before it has, what stands on the pod.
+    /// What should stand (by override or by the check's last answer) or, where nothing was decided yet, what stands on
+    /// the pod. A gate that is held shows what holds it.
     pub condition: Option<&'a Condition>,
     /// The last answer was this fault.
     pub fault: Option<&'a Fault>,
+    /// The dry-run check of this gate, and what it would decide, once it has answered.
+    pub dry_run: Option<(&'a Arc<str>, Option<&'a Condition>)>,
+}
+
+/// Counts of gates, by check.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// By what stands on their pods; nothing stands where the status is none.
+    pub standing: BTreeMap<(Arc<str>, Option<Status>), u64>,
+    /// Held by the disruption budget or the damper.
+    pub held: BTreeMap<Arc<str>, u64>,
+    /// Without a verdict for 5 minutes.
+    pub stale: BTreeMap<Arc<str>, u64>,
+    /// Overridden.
+    pub overridden: BTreeMap<Arc<str>, u64>,
+    /// By dry-run check: those that it would decide differently.
+    pub differs: BTreeMap<Arc<str>, u64>,
+    /// By check: the pods whose gate it answers. A check with a selection that matches nothing is not in it.
+    pub answers: BTreeMap<Arc<str>, u64>,
 }
 
 impl Core {
     /// All gates, in no order.
     pub fn gates(&self) -> impl Iterator<Item = GateView<'_>> {
-        self.pods.values().flat_map(|entry| entry.gates.iter().map(move |gate| (entry, gate))).map(|(entry, gate)| {
+        let gates = self.pods.values().flat_map(|entry| entry.gates.iter().map(move |gate| (entry, gate)));
+        gates.filter(|(_, gate)| !gate.dry_run).map(|(entry, gate)| {
+            let held = match &gate.hold {
+                Some(Hold::Budget(held) | Hold::Damper(_, held)) => Some(&**held),
+                Some(Hold::Unlisted) | None => None,
+            };
+            let dry = entry.gates.iter().find(|dry| dry.dry_run && dry.kind == gate.kind);
             GateView {
                 uid: &entry.uid,
                 pod: &entry.packed,
                 gate: &gate.kind,
-                check: self.rules.live.get(&gate.kind).map(|rule| &rule.check),
-                condition: gate.decided.as_deref().or(gate.standing.as_deref()),
-                fault: gate.fault.as_deref(),
+                check: gate.rule.as_ref().map(|rule| &rule.check),
+                condition: held.or(gate.wanted().map(|wanted| &**wanted)).or(gate.standing.as_deref()),
+                fault: gate.memory.fault.as_deref(),
+                dry_run: dry.and_then(|dry| Some((&dry.rule.as_ref()?.check, dry.memory.opinion.as_deref()))),
             }
         })
     }
 
-    /// How many gates each check has by what stands on their pods; nothing stands where the status is none. It walks
-    /// over all gates.
-    pub fn tally(&self) -> BTreeMap<(Arc<str>, Option<Status>), u64> {
-        let mut tally = BTreeMap::new();
+    /// Counts the gates. It walks over all of them.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
         for gate in self.pods.values().flat_map(|entry| entry.gates.iter()) {
-            if let Some(rule) = self.rules.live.get(&gate.kind) {
-                let status = gate.standing.as_ref().map(|standing| standing.status);
-                *tally.entry((rule.check.clone(), status)).or_default() += 1;
+            let Some(rule) = &gate.rule else { continue };
+            let count = |of: &mut BTreeMap<Arc<str>, u64>, counts: bool| {
+                if counts {
+                    *of.entry(rule.check.clone()).or_default() += 1;
+                }
+            };
+            count(&mut tally.answers, true);
+            let rare = gate.rare.as_ref();
+            if gate.dry_run {
+                count(&mut tally.differs, rare.is_some_and(|rare| rare.differs));
+                continue;
             }
+            *tally.standing.entry((rule.check.clone(), gate.status())).or_default() += 1;
+            count(&mut tally.held, matches!(gate.hold, Some(Hold::Budget(_) | Hold::Damper(..))));
+            count(&mut tally.stale, rare.is_some_and(|rare| rare.told_stale));
+            count(&mut tally.overridden, rare.is_some_and(|rare| rare.over.is_some()));
         }
         tally
     }
 
-    /// Whether every gate with a check has been answered, and nothing is due, in flight or unwritten.
+    /// Whether every gate with a check has been answered or waits for its pod, and nothing is due, in flight or
+    /// unwritten.
     pub fn settled(&self) -> bool {
-        let answered = |gate: &super::gate::Gate| gate.answered && gate.state == State::Idle && !gate.changed;
-        self.calls.is_empty()
-            && self.writes.idle()
-            && self
-                .pods
-                .values()
-                .flat_map(|entry| entry.gates.iter())
-                .all(|gate| !self.rules.live.contains_key(&gate.kind) || answered(gate))
+        let answered = |gate: &Gate| gate.asleep || gate.memory.answered && gate.state == State::Idle && !gate.changed;
+        let gates = || self.pods.values().flat_map(|entry| entry.gates.iter());
+        self.calls.is_empty() && self.writes.idle() && gates().all(|gate| gate.rule.is_none() || answered(gate))
     }
 }

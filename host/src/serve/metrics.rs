@@ -29,6 +29,10 @@ pub struct Metrics {
     patch: Histogram,
     agreement: Histogram,
     gates: Family<Standing, Gauge>,
+    held: Family<ByCheck, Gauge>,
+    stale: Family<ByCheck, Gauge>,
+    overridden: Family<ByCheck, Gauge>,
+    differing: Family<ByCheck, Gauge>,
     /// What `gates` holds, so that checks that are gone can be taken out.
     counted: HashSet<Standing>,
     /// When `gates` may be counted anew.
@@ -80,6 +84,10 @@ impl Metrics {
             patch: Histogram::new(WAIT_SECONDS),
             agreement: Histogram::new(AGREE_SECONDS),
             gates: Family::default(),
+            held: Family::default(),
+            stale: Family::default(),
+            overridden: Family::default(),
+            differing: Family::default(),
             counted: HashSet::new(),
             count_after: None,
             uncounted: false,
@@ -108,6 +116,11 @@ impl Metrics {
         let agreement = "How long kubelet's Ready took to agree with a pod's gates, while its containers were ready";
         seconds(r, "ready_agreement", agreement, self.agreement.clone());
         r.register("gates", "Gates by check and by the status that stands on the pod", self.gates.clone());
+        r.register("gates_held", "Gates that would turn from True and are held, by check", self.held.clone());
+        r.register("gates_stale", "Gates without a verdict for 5 minutes, by check", self.stale.clone());
+        r.register("gates_overridden", "Gates that are overridden, by check", self.overridden.clone());
+        let differing = "Gates that a dry-run check would decide differently, by dry-run check";
+        r.register("dry_run_differing_gates", differing, self.differing.clone());
         r.register("catalog_generation", "Changes of the directories that were published", self.generation.clone());
         r.register(
             "catalog_problems",
@@ -136,8 +149,8 @@ impl Metrics {
 
     fn count(&mut self, core: &Core) {
         let tally = core.tally();
-        let mut counted = HashSet::with_capacity(tally.len());
-        for ((check, status), n) in tally {
+        let mut counted = HashSet::with_capacity(tally.standing.len());
+        for ((check, status), n) in tally.standing {
             let standing = Standing { check, status: status.map_or("none", label) };
             self.gates.get_or_create(&standing).set(i64::try_from(n).unwrap_or(i64::MAX));
             counted.insert(standing);
@@ -146,6 +159,13 @@ impl Metrics {
             self.gates.remove(gone);
         }
         self.counted = counted;
+        let by_check = [&self.held, &self.stale, &self.overridden, &self.differing];
+        for (family, counts) in by_check.into_iter().zip([tally.held, tally.stale, tally.overridden, tally.differs]) {
+            family.clear();
+            for (check, n) in counts {
+                family.get_or_create(&ByCheck { check }).set(i64::try_from(n).unwrap_or(i64::MAX));
+            }
+        }
     }
 }
 

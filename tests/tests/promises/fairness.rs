@@ -7,7 +7,7 @@ use std::{
 };
 
 use gatehost::{
-    check::{Policy, Selection},
+    check::{Policy, Selection, StartWhen},
     decide::{Status, Verdict},
     dispatch::{Action, Call, Core, Event, GateKey, Now, Options, Rule, Rules},
     pod::{Pod, Seen},
@@ -37,7 +37,8 @@ impl Crowd {
     }
 
     fn add(&mut self, check: &str) {
-        let policy = Policy { period: Duration::from_hours(1), ..Policy::default() };
+        let (period, start_when) = (Duration::from_hours(1), StartWhen::Always);
+        let policy = Policy { period, start_when, ..Policy::default() };
         let rule = Rule { check: check.into(), generation: 1, select: Selection::default(), policy };
         self.rules.live.insert(format!("example.com/{check}").into(), rule.into());
         self.core.handle(Event::Rules(self.rules.clone()), self.now);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use gatehost::{
-    check::{Policy, Selection, is_reserved},
+    check::{Policy, Selection, StartWhen, is_reserved},
     decide::{Condition, Fault, FaultKind, Status, Verdict},
     dispatch::{Action, Call, Core, Event, GateKey, Now, Options, Outcome, Patch, Rule, Rules},
     pod::{self, Pod, Seen},
@@ -129,7 +129,13 @@ impl World {
             Step::Reload(gate) => {
                 self.generation += 1;
                 let check = format!("check-{gate}").into();
-                let policy = Policy { period: PERIOD, ..Policy::default() };
+                let policy = Policy {
+                    period: PERIOD,
+                    failure_threshold: 1,
+                    start_when: StartWhen::Always,
+                    max_flaps: 6000,
+                    ..Policy::default()
+                };
                 let rule = Rule { check, generation: self.generation, select: Selection::default(), policy };
                 self.rules.live.insert(TYPES[gate].into(), rule.into());
                 self.core.handle(Event::Rules(self.rules.clone()), self.now);
@@ -208,7 +214,9 @@ impl World {
 
     pub(crate) fn end_write(&mut self, patch: &Patch, how: Ending) {
         let current = self.server.get(&*patch.name).filter(|stored| *stored.pod.uid == *patch.uid);
+        let late = current.is_some_and(|stored| patch.version.is_some_and(|bound| bound != stored.version));
         let outcome = match how {
+            Ending::Written | Ending::AppliedButLost if late => Outcome::Conflict,
             Ending::Written | Ending::AppliedButLost if current.is_none() => Outcome::Replaced,
             Ending::Written | Ending::AppliedButLost => {
                 self.apply(patch, matches!(how, Ending::AppliedButLost));
@@ -284,7 +292,10 @@ impl World {
 
     fn check_condition(&mut self, uid: &Arc<str>, kind: &Arc<str>, condition: &Condition) {
         assert!(!is_reserved(kind) && TYPES.contains(&&**kind), "promise 1: {kind}");
-        let said: Vec<_> = condition.message.split(' ').collect();
+        // A verdict's message, or that of a fault with the host's words around it.
+        let (_, said) = condition.message.rsplit_once("Trap: ").unwrap_or_default();
+        let said = if said.is_empty() { &condition.message } else { said };
+        let said: Vec<_> = said.split([' ', ';']).collect();
         assert_eq!(said[2], &**uid, "promise 2: a verdict on another pod");
         assert_eq!(said[0], self.rules.live[kind].generation.to_string(), "promise 6: an old generation writes");
         // A pod that is gone may be forgotten and seen once more in an old event; nothing reaches it any more.

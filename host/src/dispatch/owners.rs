@@ -1,0 +1,100 @@
+//! The disruption budget: how many pods of each owner have been taken out of service, and whose turn waits for it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use super::entry::Entry;
+use crate::pod::Pod;
+
+/// The pods by owner. A pod without one is an owner of itself.
+#[derive(Debug, Default)]
+pub(super) struct Owners(HashMap<Arc<str>, Group>);
+
+#[derive(Debug, Default)]
+struct Group {
+    pods: usize,
+    /// Those that had been ready or True and are not now.
+    lost: usize,
+    /// Those with a gate that would turn and is held.
+    held: BTreeSet<Arc<str>>,
+}
+
+/// Whose budget a pod counts for.
+pub(super) fn owner(pod: &Pod) -> Arc<str> {
+    pod.owner.as_ref().map(|owner| owner.uid.as_str()).filter(|uid| !uid.is_empty()).unwrap_or(&pod.uid).into()
+}
+
+/// How people know it.
+pub(super) fn describe(pod: &Pod) -> String {
+    match &pod.owner {
+        Some(owner) => format!("{} {}", owner.kind, owner.name),
+        None => format!("pod {}", pod.name),
+    }
+}
+
+impl Owners {
+    pub(super) fn join(&mut self, entry: &Entry) {
+        let group = self.0.entry(entry.owner.clone()).or_default();
+        group.pods += 1;
+        group.lost += usize::from(entry.spent);
+    }
+
+    /// The pod is gone. Whose turn may have come.
+    pub(super) fn leave(&mut self, entry: &Entry) -> Vec<Arc<str>> {
+        let Some(group) = self.0.get_mut(&entry.owner) else { return vec![] };
+        group.pods = group.pods.saturating_sub(1);
+        group.lost = group.lost.saturating_sub(usize::from(entry.spent));
+        group.held.remove(&entry.uid);
+        if group.pods == 0 {
+            self.0.remove(&entry.owner);
+            return vec![];
+        }
+        self.turns(entry)
+    }
+
+    /// Takes note of whether the pod uses up a part of the budget.
+    pub(super) fn count(&mut self, entry: &mut Entry) {
+        let lost = entry.is_lost();
+        if std::mem::replace(&mut entry.spent, lost) != lost
+            && let Some(group) = self.0.get_mut(&entry.owner)
+        {
+            group.lost = if lost { group.lost + 1 } else { group.lost.saturating_sub(1) };
+        }
+    }
+
+    /// Whether the pod may be taken out of service: it is already, or the smallest budget of its checks allows one more.
+    pub(super) fn allow(&self, entry: &Entry) -> bool {
+        entry.spent || self.0.get(&entry.owner).is_none_or(|group| group.free(entry) > 0)
+    }
+
+    /// The pod waits for its turn.
+    pub(super) fn hold(&mut self, entry: &Entry) {
+        if let Some(group) = self.0.get_mut(&entry.owner) {
+            group.held.insert(entry.uid.clone());
+        }
+    }
+
+    /// Pods of the same owner that waited and may try now.
+    pub(super) fn turns(&mut self, entry: &Entry) -> Vec<Arc<str>> {
+        let Some(group) = self.0.get_mut(&entry.owner).filter(|group| !group.held.is_empty()) else { return vec![] };
+        let free = group.free(entry);
+        let mut turns = Vec::new();
+        while turns.len() < free
+            && let Some(uid) = group.held.pop_first()
+        {
+            turns.push(uid);
+        }
+        turns
+    }
+}
+
+impl Group {
+    /// How many more pods may be taken out of service.
+    fn free(&self, entry: &Entry) -> usize {
+        let budgets = entry.gates.iter().filter(|gate| !gate.dry_run).filter_map(|gate| gate.rule.as_ref());
+        let most = budgets.map(|rule| rule.policy.max_unready.of(self.pods)).min().unwrap_or(self.pods);
+        most.saturating_sub(self.lost)
+    }
+}

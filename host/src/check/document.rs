@@ -1,23 +1,20 @@
 //! One document: its kind, and what that kind says.
 
-use std::{fmt::Write, time::Duration};
+use std::fmt::Write;
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Broken, Check, Parsed, Policy, Selection, Whose,
+    Broken, Check, Parsed, Whose,
     fields::{Complaints, Object},
-    is_plugin_file, is_reserved,
-    names::{is_qualified, is_subdomain},
+    names::is_subdomain,
     node::Node,
+    spec,
 };
 use crate::pod::Seen;
 
 const API_VERSION: &str = "gatehost.dev/v1alpha1";
-/// The longest period: what a probe's `periodSeconds` can hold.
-const MAX_PERIOD: u64 = i32::MAX as u64;
-const MAX_TIMEOUT: u64 = 60;
 
 /// Reads one document and files it.
 pub(super) fn read(node: &Node, pods: bool, parsed: &mut Parsed) {
@@ -65,41 +62,9 @@ fn read_check(top: &Object, to: &mut Complaints) -> (Whose, Option<Check>) {
         metadata.only(&["name", "labels", "annotations"], to);
         metadata.text("name", "a DNS-1123 subdomain such as cache-warm", is_subdomain, to)
     });
-    let check = top.object("spec", "spec.", to).and_then(|spec| read_spec(&spec, name, to));
+    let check = top.object("spec", "spec.", to).and_then(|spec| spec::read(&spec, name, to));
     let whose = name.map_or(Whose::Unknown, |n| Whose::Check(n.into()));
     (whose, check.filter(|_| to.errors.len() == before))
-}
-
-fn read_spec(spec: &Object, name: Option<&str>, to: &mut Complaints) -> Option<Check> {
-    spec.only(&["gate", "plugin", "config", "periodSeconds", "timeoutSeconds"], to);
-    let gate = read_gate(spec, to);
-    let plugin = spec.text("plugin", "the name of a .wasm file in one of the directories", is_plugin_file, to);
-    let config = spec.json_object("config", to);
-    let period = spec.seconds("periodSeconds", 10, MAX_PERIOD, to);
-    let timeout = spec.seconds("timeoutSeconds", 1, MAX_TIMEOUT, to);
-    Some(Check {
-        name: name?.into(),
-        gate: gate?.into(),
-        plugin: plugin?.into(),
-        config: config?.into(),
-        timeout: Duration::from_secs(timeout?),
-        dry_run: false,
-        select: Selection::default(),
-        policy: Policy { period: Duration::from_secs(period?), ..Policy::default() },
-    })
-}
-
-fn read_gate<'a>(spec: &Object<'a>, to: &mut Complaints) -> Option<&'a str> {
-    let gate = spec.text("gate", "a qualified name such as example.com/cache-warm", is_qualified, to)?;
-    let (line, path) = (spec.line_of("gate"), spec.path_of("gate"));
-    if is_reserved(gate) {
-        to.error(line, &path, &format!("{gate} belongs to Kubernetes; use a domain of your own"));
-        return None;
-    }
-    if !gate.contains('/') {
-        to.warning(line, &path, &format!("{gate} has no domain; example.com/{gate} cannot clash with another owner's"));
-    }
-    Some(gate)
 }
 
 fn read_pod(top: &Object, node: &Node, to: &mut Complaints) -> (Whose, Option<Seen>) {

@@ -1,5 +1,7 @@
 //! Reading fields out of a document, with a complaint for each that is not as it should be.
 
+use std::{ops::RangeInclusive, time::Duration};
+
 use super::node::{Field, Node, Value};
 
 /// What was found wrong in one document, one line each.
@@ -48,6 +50,11 @@ impl<'a> Object<'a> {
     /// A required object in it. `path` is its own, with a dot at the end.
     pub(super) fn object(&self, name: &str, path: &'static str, to: &mut Complaints) -> Option<Self> {
         let node = self.required(name, "an object", to)?;
+        self.within(name, node, path, to)
+    }
+
+    /// A field's value as an object. `path` is its own, with a dot at the end.
+    pub(super) fn within(&self, name: &str, node: &'a Node, path: &'static str, to: &mut Complaints) -> Option<Self> {
         if let Value::Object(fields) = &node.value {
             return Some(Self { line: node.line, path, fields });
         }
@@ -101,15 +108,69 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A whole number of seconds, 1 to `most`; `default` where absent, nothing where wrong.
-    pub(super) fn seconds(&self, name: &str, default: u64, most: u64, to: &mut Complaints) -> Option<u64> {
+    /// A whole number of seconds in `range`; `default` where absent, nothing where wrong.
+    pub(super) fn seconds(
+        &self,
+        name: &str,
+        default: u64,
+        range: RangeInclusive<u64>,
+        to: &mut Complaints,
+    ) -> Option<Duration> {
+        self.number(name, "a whole number of seconds", default, range, to).map(Duration::from_secs)
+    }
+
+    /// A whole number in `range`; `default` where absent, nothing where wrong.
+    pub(super) fn count(
+        &self,
+        name: &str,
+        default: u32,
+        range: RangeInclusive<u32>,
+        to: &mut Complaints,
+    ) -> Option<u32> {
+        let (least, most) = (u64::from(*range.start()), u64::from(*range.end()));
+        u32::try_from(self.number(name, "a whole number", default.into(), least..=most, to)?).ok()
+    }
+
+    fn number(
+        &self,
+        name: &str,
+        what: &str,
+        default: u64,
+        range: RangeInclusive<u64>,
+        to: &mut Complaints,
+    ) -> Option<u64> {
         let Some(node) = self.get(name) else { return Some(default) };
-        let number = if let Value::Number(n) = &node.value { n.as_u64() } else { None };
-        let valid = number.filter(|n| (1..=most).contains(n));
+        let valid = node.whole().filter(|n| range.contains(n));
         if valid.is_none() {
-            self.mismatch(name, node, &format!("a whole number of seconds, 1 to {most}"), to);
+            self.mismatch(name, node, &format!("{what}, {} to {}", range.start(), range.end()), to);
         }
         valid
+    }
+
+    /// A boolean; `default` where absent, nothing where wrong.
+    pub(super) fn flag(&self, name: &str, default: bool, to: &mut Complaints) -> Option<bool> {
+        let Some(node) = self.get(name) else { return Some(default) };
+        if let Value::Bool(flag) = node.value {
+            return Some(flag);
+        }
+        self.mismatch(name, node, "true or false", to);
+        None
+    }
+
+    /// One of these words; the first one where absent, nothing where wrong. `expected` completes "expected ...".
+    pub(super) fn choice<T: Copy>(
+        &self,
+        name: &str,
+        words: &[(&str, T)],
+        expected: &str,
+        to: &mut Complaints,
+    ) -> Option<T> {
+        let Some(node) = self.get(name) else { return words.first().map(|(_, value)| *value) };
+        let chosen = words.iter().find(|(word, _)| matches!(&node.value, Value::Text(text) if text == word));
+        if chosen.is_none() {
+            self.mismatch(name, node, expected, to);
+        }
+        chosen.map(|(_, value)| *value)
     }
 
     /// An object as compact JSON text, `{}` where absent, nothing where wrong.
@@ -132,7 +193,7 @@ impl<'a> Object<'a> {
         format!("{}{name}", self.path)
     }
 
-    fn mismatch(&self, name: &str, node: &Node, expected: &str, to: &mut Complaints) {
+    pub(super) fn mismatch(&self, name: &str, node: &Node, expected: &str, to: &mut Complaints) {
         to.error(node.line, &self.path_of(name), &format!("{}; expected {expected}", node.found()));
     }
 }

@@ -10,12 +10,15 @@ mod names;
 mod node;
 mod policy;
 mod select;
+mod selector;
+mod spec;
 #[cfg(test)]
 mod tests;
 
 pub use names::{is_label, is_plugin_file, is_reserved};
 pub use policy::{MaxUnready, Mode, OnFault, Policy, StartWhen};
 pub use select::{Labels, Selection, Selector};
+pub use selector::SelectorError;
 
 /// The longest text that [`parse`] reads, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;

@@ -56,3 +56,8 @@ pub(super) fn is_qualified(gate: &str) -> bool {
         && bytes[0].is_ascii_alphanumeric()
         && bytes[bytes.len() - 1].is_ascii_alphanumeric()
 }
+
+/// Whether a text may be the value of a label; it may be empty.
+pub(super) fn is_label_value(value: &str) -> bool {
+    value.is_empty() || !value.contains('/') && is_qualified(value)
+}

@@ -94,6 +94,11 @@ impl Node {
         }
     }
 
+    /// It as a whole number that is not negative, if it is one.
+    pub(super) fn whole(&self) -> Option<u64> {
+        if let Value::Number(number) = &self.value { number.as_u64() } else { None }
+    }
+
     /// What it is, for an error message.
     pub(super) fn found(&self) -> String {
         match &self.value {

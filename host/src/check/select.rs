@@ -21,7 +21,6 @@ pub struct Selection {
 pub struct Selector(pub(super) Vec<Requirement>);
 
 /// One requirement of a selector.
-#[allow(dead_code, reason = "the parser follows")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Requirement {
     /// `key`
@@ -57,5 +56,42 @@ impl Selector {
             Requirement::In(key, values) => value(key).is_some_and(|v| values.contains(v)),
             Requirement::NotIn(key, values) => value(key).is_none_or(|v| !values.contains(v)),
         })
+    }
+
+    /// Whether it asks nothing: it matches all labels.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether its requirements contradict each other: it matches no labels.
+    pub(super) fn is_unsatisfiable(&self) -> bool {
+        self.0.iter().any(|requirement| match requirement {
+            Requirement::Exists(key) => self.about(key).any(|other| matches!(other, Requirement::Absent(_))),
+            Requirement::In(key, values) => {
+                !values.iter().any(|value| self.about(key).all(|other| other.allows(value)))
+            }
+            Requirement::Absent(_) | Requirement::NotIn(..) => false,
+        })
+    }
+
+    fn about(&self, key: &str) -> impl Iterator<Item = &Requirement> {
+        self.0.iter().filter(move |requirement| requirement.key() == key)
+    }
+}
+
+impl Requirement {
+    fn key(&self) -> &str {
+        let (Self::Exists(key) | Self::Absent(key) | Self::In(key, _) | Self::NotIn(key, _)) = self;
+        key
+    }
+
+    /// Whether its key may have this value.
+    fn allows(&self, value: &str) -> bool {
+        match self {
+            Self::Exists(_) => true,
+            Self::Absent(_) => false,
+            Self::In(_, values) => values.contains(value),
+            Self::NotIn(_, values) => !values.contains(value),
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod spec;
+
 const GOOD: &str = "\
 apiVersion: gatehost.dev/v1alpha1
 kind: Check
@@ -83,7 +85,9 @@ fn an_unknown_field_is_named_with_the_nearest_known_one() {
     assert_eq!(changed("labels", "label"), ["line 3: metadata.label: unknown field; did you mean labels?"]);
     assert_eq!(
         changed("  periodSeconds: 30", "  zzzzzzzzzzzz: 30"),
-        ["line 8: spec.zzzzzzzzzzzz: unknown field; known here: gate, plugin, config, periodSeconds, timeoutSeconds"]
+        ["line 8: spec.zzzzzzzzzzzz: unknown field; known here: gate, plugin, config, select, \
+          periodSeconds, timeoutSeconds, initialDelaySeconds, successThreshold, failureThreshold, startWhen, mode, \
+          onFault, maxStaleSeconds, maxUnready, maxFlapsPerMinute, dryRun, override"]
     );
     assert_eq!(
         changed("spec:", "status: {}\nspec:"),

@@ -1,14 +1,19 @@
 //! What came of a patch.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, header::RETRY_AFTER};
-use jiff::{Timestamp, fmt::rfc2822};
+use http::{
+    HeaderMap, HeaderName,
+    header::{DATE, RETRY_AFTER},
+};
 use kube::core::{Status, response::reason};
 use serde::Deserialize;
 
 use super::explain::{PATCH, one_line, said};
 use crate::dispatch::Outcome;
+
+/// The longest wait that a server may ask for: what stands in between may send anything, and must not silence the host.
+const LONGEST: Duration = Duration::from_mins(5);
 
 #[derive(Deserialize)]
 struct Answer {
@@ -22,8 +27,8 @@ struct Meta {
     resource_version: String,
 }
 
-/// What an answer means.
-pub(super) fn outcome(code: u16, headers: &HeaderMap, body: &[u8], url: &str) -> Outcome {
+/// What an answer means. A patch is `bound` where it names the version of the pod that it is for.
+pub(super) fn outcome(code: u16, bound: bool, headers: &HeaderMap, body: &[u8], url: &str) -> Outcome {
     if (200..300).contains(&code) {
         let answer: Option<Answer> = serde_json::from_slice(body).ok();
         return Outcome::Written(answer.and_then(|a| a.metadata.resource_version.parse().ok()));
@@ -33,6 +38,9 @@ pub(super) fn outcome(code: u16, headers: &HeaderMap, body: &[u8], url: &str) ->
     if status.as_ref().is_some_and(|s| replaced(code, s)) {
         return Outcome::Replaced;
     }
+    if bound && code == 409 {
+        return Outcome::Conflict;
+    }
     let mut status =
         status.unwrap_or_else(|| Status { message: one_line(&String::from_utf8_lossy(body)), ..Status::default() });
     status.code = code;
@@ -40,7 +48,7 @@ pub(super) fn outcome(code: u16, headers: &HeaderMap, body: &[u8], url: &str) ->
     // 408: the request did not arrive whole. 409: the pod changed too often while the server merged.
     if code >= 500 || matches!(code, 408 | 409 | 429) {
         let told = status.details.as_ref().map(|d| u64::from(d.retry_after_seconds)).filter(|s| *s > 0);
-        let retry_after = retry_after(headers, Timestamp::now()).or(told.map(Duration::from_secs));
+        let retry_after = retry_after(headers, SystemTime::now()).or(told.map(|s| Duration::from_secs(s).min(LONGEST)));
         Outcome::Failed { error: line, retry_after }
     } else {
         Outcome::Refused(line)
@@ -58,14 +66,19 @@ fn replaced(code: u16, status: &Status) -> bool {
     }
 }
 
-/// The `Retry-After` header: seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
+/// The `Retry-After` header: seconds, or a date in one of HTTP's three forms, which is taken relative to the server's own
+/// `Date`, since the clocks may differ. Nothing where it is neither.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+    let date = |text| httpdate::parse_http_date(text).ok();
+    let value = text(RETRY_AFTER)?;
+    let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than fit are a long time as well.
+        value.parse().map_or(LONGEST, Duration::from_secs)
+    } else {
+        date(value)?.duration_since(text(DATE).and_then(date).unwrap_or(now)).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST))
 }
 
 #[cfg(test)]
@@ -89,11 +102,14 @@ mod tests {
         "reason":"Forbidden","details":{"name":"p1","kind":"pods"},"code":403}"#;
     const UNKNOWN_TOKEN: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
         "message":"Unauthorized","reason":"Unauthorized","code":401}"#;
+    const CONFLICT: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
+        "message":"Operation cannot be fulfilled on pods \"p1\": the object has been modified; please apply your changes",
+        "reason":"Conflict","details":{"name":"p1","kind":"pods"},"code":409}"#;
     const BUSY: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
         "message":"too many requests","reason":"TooManyRequests","details":{"retryAfterSeconds":3},"code":429}"#;
 
     fn of(code: u16, body: &str) -> Outcome {
-        outcome(code, &HeaderMap::new(), body.as_bytes(), "https://api:6443")
+        outcome(code, false, &HeaderMap::new(), body.as_bytes(), "https://api:6443")
     }
 
     fn refused(code: u16, body: &str) -> String {
@@ -144,16 +160,51 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now = "2026-11-23T16:00:00Z".parse().unwrap();
-        let parse = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, value.parse().unwrap());
-            retry_after(&headers, now)
-        };
-        assert_eq!(parse("7"), Some(Duration::from_secs(7)));
-        assert_eq!(parse("Mon, 23 Nov 2026 16:00:09 GMT"), Some(Duration::from_secs(9)));
-        assert_eq!(parse("Mon, 23 Nov 2026 15:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(parse("soon"), None);
+    fn a_conflict_is_one_only_where_the_patch_named_a_version() {
+        let says = |bound| outcome(409, bound, &HeaderMap::new(), CONFLICT.as_bytes(), "https://api:6443");
+        assert_eq!(says(true), Outcome::Conflict);
+        assert!(matches!(says(false), Outcome::Failed { retry_after: None, .. }));
+        let other = outcome(503, true, &HeaderMap::new(), b"{}", "https://api:6443");
+        assert!(matches!(other, Outcome::Failed { .. }));
+    }
+
+    fn wait(headers: &[(HeaderName, &str)]) -> Option<Duration> {
+        let now = httpdate::parse_http_date("Mon, 23 Nov 2026 16:00:00 GMT").unwrap();
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        retry_after(&headers, now)
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_in_any_of_its_forms() {
+        let seconds = |n| Some(Duration::from_secs(n));
+        for (value, expected) in [
+            ("7", seconds(7)),
+            (" 30 ", seconds(30)),
+            ("0", seconds(0)),
+            ("Mon, 23 Nov 2026 16:00:09 GMT", seconds(9)),
+            ("Monday, 23-Nov-26 16:00:09 GMT", seconds(9)),
+            ("Mon Nov 23 16:00:09 2026", seconds(9)),
+            ("Mon, 23 Nov 2026 15:00:00 GMT", seconds(0)),
+            ("86400", Some(LONGEST)),
+            ("99999999999999999999999", Some(LONGEST)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(LONGEST)),
+        ] {
+            assert_eq!(wait(&[(RETRY_AFTER, value)]), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_retry_after_that_is_none_is_ignored() {
+        for value in ["", "soon", "-3", "+3", "1.5", "7 s", "Mon, 99 Nov 2026 16:00:09 GMT", "2026-11-23T16:00:09Z"] {
+            assert_eq!(wait(&[(RETRY_AFTER, value)]), None, "{value}");
+        }
+        assert_eq!(wait(&[]), None);
+    }
+
+    #[test]
+    fn a_date_counts_from_the_servers_own_clock() {
+        let (at, now) = ("Mon, 23 Nov 2026 17:00:09 GMT", "Mon, 23 Nov 2026 17:00:02 GMT");
+        assert_eq!(wait(&[(RETRY_AFTER, at), (DATE, now)]), Some(Duration::from_secs(7)));
+        assert_eq!(wait(&[(RETRY_AFTER, at), (DATE, "today")]), Some(LONGEST));
     }
 }

@@ -71,10 +71,10 @@ impl KubeWriter {
         Self { client, url, limit }
     }
 
-    async fn send(&self, request: Request<Body>) -> Result<Outcome, kube::Error> {
+    async fn send(&self, request: Request<Body>, bound: bool) -> Result<Outcome, kube::Error> {
         let (head, body) = self.client.send(request).await?.into_parts();
         let body = body.collect_bytes().await?;
-        Ok(outcome(head.status.as_u16(), &head.headers, &body, &self.url))
+        Ok(outcome(head.status.as_u16(), bound, &head.headers, &body, &self.url))
     }
 }
 
@@ -88,7 +88,7 @@ impl Writer for KubeWriter {
             Ok(request) => request,
             Err(error) => return Outcome::Refused(format!("no request can be made of the patch: {error:#}")),
         };
-        match timeout(self.limit, self.send(request)).await {
+        match timeout(self.limit, self.send(request, patch.version.is_some())).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => Outcome::Failed { error: explain(&error, PATCH, &self.url).line, retry_after: None },
             Err(_) => {
@@ -101,13 +101,17 @@ impl Writer for KubeWriter {
 
 #[derive(Serialize)]
 struct StatusPatch<'a> {
-    metadata: Uid<'a>,
+    metadata: Meant<'a>,
     status: Conditions<'a>,
 }
 
+/// Which pod is meant, and which version of it: the server refuses the patch on any other.
 #[derive(Serialize)]
-struct Uid<'a> {
+#[serde(rename_all = "camelCase")]
+struct Meant<'a> {
     uid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_version: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -144,7 +148,8 @@ impl<'a> Entry<'a> {
 /// The body of a patch.
 fn body(patch: &Patch) -> serde_json::Result<Vec<u8>> {
     let conditions = patch.conditions.iter().map(|(kind, c)| Entry::new(kind, c)).collect();
-    serde_json::to_vec(&StatusPatch { metadata: Uid { uid: &patch.uid }, status: Conditions { conditions } })
+    let metadata = Meant { uid: &patch.uid, resource_version: patch.version.map(|version| version.to_string()) };
+    serde_json::to_vec(&StatusPatch { metadata, status: Conditions { conditions } })
 }
 
 /// RFC 3339 in whole seconds, as Kubernetes writes times.
@@ -189,7 +194,11 @@ mod tests {
         ]
         .concat();
         let none = r#"{"type":"example.com/b","status":"Unknown","reason":"NoCheck","message":""}"#;
-        assert_eq!(text, format!(r#"{{"metadata":{{"uid":"u-1"}},"status":{{"conditions":[{warm},{none}]}}}}"#));
+        let status = format!(r#""status":{{"conditions":[{warm},{none}]}}"#);
+        assert_eq!(text, format!(r#"{{"metadata":{{"uid":"u-1"}},{status}}}"#));
+        patch.version = Some(461);
+        let text = String::from_utf8(body(&patch).unwrap()).unwrap();
+        assert_eq!(text, format!(r#"{{"metadata":{{"uid":"u-1","resourceVersion":"461"}},{status}}}"#));
     }
 
     #[tokio::test]
@@ -206,6 +215,14 @@ mod tests {
         assert!(head.contains("content-type: application/strategic-merge-patch+json\r\n"), "{head}");
         assert!(head.contains("accept: application/json;as=partialobjectmetadata;"), "{head}");
         assert!(head.contains(concat!("user-agent: gatehost/", env!("CARGO_PKG_VERSION"), "\r\n")), "{head}");
+    }
+
+    #[tokio::test]
+    async fn only_a_patch_that_is_bound_to_a_version_can_conflict() {
+        let server = Server::start(|_| Reply::whole("409 Conflict", "", "{}")).await;
+        let writer = server.cluster(quick()).writer();
+        assert_eq!(writer.write(Patch { version: Some(461), ..patch() }).await, Outcome::Conflict);
+        assert!(matches!(writer.write(patch()).await, Outcome::Failed { .. }));
     }
 
     #[tokio::test]

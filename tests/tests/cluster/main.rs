@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 mod blind;
+mod bound;
 mod deploy;
 mod gates;
 mod live;

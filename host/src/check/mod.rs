@@ -15,7 +15,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-pub use names::{is_label, is_plugin_file, is_reserved};
+pub use names::{is_label, is_plugin_file, is_reserved, is_subdomain};
 pub use policy::{MaxUnready, Mode, OnFault, Policy, StartWhen};
 pub use select::{Labels, Selection, Selector};
 pub use selector::SelectorError;

@@ -40,8 +40,8 @@ pub fn is_label(name: &str) -> bool {
         && bytes[bytes.len() - 1] != b'-'
 }
 
-/// Whether a name is a DNS-1123 subdomain.
-pub(super) fn is_subdomain(name: &str) -> bool {
+/// Whether a name is a DNS-1123 subdomain, such as a pod's.
+pub fn is_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 

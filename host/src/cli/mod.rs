@@ -32,6 +32,7 @@ mod once;
 mod run;
 mod screen;
 mod table;
+mod target;
 mod tasks;
 mod text;
 mod view;

@@ -53,6 +53,7 @@ pub struct Options {
 pub struct Cluster {
     client: Client,
     url: Arc<str>,
+    namespace: Arc<str>,
     limits: Limits,
     options: Options,
     health: Arc<WatchHealth>,
@@ -100,13 +101,19 @@ impl Cluster {
     fn new(config: kube::Config, options: Options, limits: Limits) -> Result<Self, ConnectError> {
         let health = Arc::new(WatchHealth::new(&options.namespaces));
         let url = config.cluster_url.to_string().trim_end_matches('/').into();
+        let namespace = config.default_namespace.as_str().into();
         let client = client::build(config, limits, Arc::clone(&health))?;
-        Ok(Self { client, url, limits, options, health })
+        Ok(Self { client, url, namespace, limits, options, health })
     }
 
     /// The API server's address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The namespace that kubectl would work in where none is named: the context's, the pod's own, or `default`.
+    pub fn default_namespace(&self) -> Arc<str> {
+        Arc::clone(&self.namespace)
     }
 
     /// The watches to run, one for each namespace: each lives until the receiver is gone and heals from everything

@@ -36,7 +36,9 @@ pub mod metrics;
 pub mod objects;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod readme;
+pub mod soak;
 pub mod trial;
 pub mod wait;
 

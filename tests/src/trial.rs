@@ -27,6 +27,7 @@ use crate::{
     host::Host,
     objects::status_of,
     process::tail,
+    proxy::Proxy,
     wait::{SOON, Seen, until},
 };
 
@@ -158,8 +159,20 @@ impl Trial {
     /// and waits until it is ready. A host that was started before is killed.
     pub async fn start_host(&mut self, args: &[&str]) -> Result<&mut Host> {
         let kubeconfig = self.deployed_kubeconfig().await?;
+        self.start_host_with(&kubeconfig, args).await
+    }
+
+    /// The same, with the fault proxy between the host and the API server.
+    pub async fn start_host_through(&mut self, proxy: &Proxy, args: &[&str]) -> Result<&mut Host> {
+        let kubeconfig = self.deployed_kubeconfig().await?;
+        proxy.redirect(&kubeconfig)?;
+        self.start_host_with(&kubeconfig, args).await
+    }
+
+    /// The same, with that kubeconfig.
+    pub async fn start_host_with(&mut self, kubeconfig: &Path, args: &[&str]) -> Result<&mut Host> {
         let files = self.files.clone();
-        let fixed = [path(&files)?, "--kubeconfig", path(&kubeconfig)?, "--namespace", &self.namespace];
+        let fixed = [path(&files)?, "--kubeconfig", path(kubeconfig)?, "--namespace", &self.namespace];
         let log = self.dir.path().join("gatehost.log");
         self.host = None;
         let host = self.host.insert(Host::start(&[&fixed[..], args].concat(), &[], &log)?);

@@ -89,7 +89,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     let sink = if live { Sink::Screen(sender) } else { Sink::Stderr };
     args.logs.start(LEVEL, Format::Text, sink)?;
     on_runtime(async |sandbox| {
-        let work = start(args.directories, sandbox)?;
+        let work = start(args.directories, args.once, sandbox)?;
         if args.once {
             return once::run(work, args.output).await;
         }
@@ -116,13 +116,13 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
 const LEVEL: &str = "warn,gatehost::sandbox=info";
 const DISPATCH: &str = "dispatch";
 
-fn start(directories: Vec<PathBuf>, sandbox: Sandbox) -> Result<Work, Failure> {
+fn start(directories: Vec<PathBuf>, once: bool, sandbox: Sandbox) -> Result<Work, Failure> {
     let mut tasks = Tasks::new()?;
     let options = catalog::Options { pods: true, poll: Duration::from_secs(2) };
     let (catalog, scanning) = Catalog::start(directories, options, sandbox).map_err(Failure::Input)?;
     tasks.spawn("the catalog", scanning);
     let (sender, events) = mpsc::channel(1024);
-    let (local, writer) = Local::new(catalog.clone(), sender);
+    let (local, writer) = Local::new(catalog.clone(), sender, once);
     tasks.spawn("the pods of the directories", local.run());
     let (sender, views) = mpsc::unbounded_channel();
     let viewer = Viewer::new(catalog.clone(), sender);

@@ -65,7 +65,7 @@ impl Lines {
 }
 
 fn differs(old: &Row, new: &Row) -> bool {
-    let told = |row: &Row| (row.status, row.fault, row.reason.clone(), row.message.clone(), row.check.clone());
+    let told = |row: &Row| (row.status, row.fault, row.reason.clone(), row.message.clone(), row.check.clone(), row.dry_run.clone());
     told(old) != told(new)
 }
 
@@ -78,6 +78,9 @@ fn change(old: Option<&Row>, row: &Row) -> String {
     parts.extend(row.fault.then(|| "fault".to_owned()));
     parts.extend([&row.reason, &row.message].into_iter().filter(|part| !part.is_empty()).cloned());
     parts.extend(row.check.as_ref().map(|check| format!("[{check}]")));
+    if let Some(dry) = row.dry_run.as_ref().filter(|_| row.differs()) {
+        parts.push(format!("(dry run: {} {} {} [{}])", word(dry.status), dry.reason, dry.message, dry.check));
+    }
     printable(&parts.join(" "))
 }
 

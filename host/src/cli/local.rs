@@ -27,6 +27,8 @@ pub(super) struct Local {
     writes: mpsc::Receiver<(Patch, oneshot::Sender<Outcome>)>,
     pods: HashMap<String, Held>,
     version: u64,
+    /// Conditions of gates that stand in the files are left out: every answer is a first one.
+    afresh: bool,
 }
 
 #[derive(Debug)]
@@ -56,9 +58,14 @@ pub(super) fn is_over(pod: &Pod) -> bool {
 }
 
 impl Local {
-    pub(super) fn new(catalog: watch::Receiver<Arc<Snapshot>>, events: mpsc::Sender<Event>) -> (Self, LocalWriter) {
+    /// `afresh` leaves out the conditions of gates that stand in the files, so that every answer is a first one.
+    pub(super) fn new(
+        catalog: watch::Receiver<Arc<Snapshot>>,
+        events: mpsc::Sender<Event>,
+        afresh: bool,
+    ) -> (Self, LocalWriter) {
         let (sender, writes) = mpsc::channel(64);
-        (Self { catalog, events, writes, pods: HashMap::new(), version: 0 }, LocalWriter(sender))
+        (Self { catalog, events, writes, pods: HashMap::new(), version: 0, afresh }, LocalWriter(sender))
     }
 
     /// Serves until the receiver of the events is gone.
@@ -122,6 +129,10 @@ impl Local {
         self.version += 1;
         let Some(held) = self.pods.get(uid) else { return Ok(()) };
         let mut pod = Pod::clone(&held.file);
+        if self.afresh {
+            let gates = &pod.gates;
+            pod.conditions.retain(|(kind, _)| !gates.contains(kind));
+        }
         pod.conditions.retain(|(kind, _)| !held.written.contains_key(kind));
         pod.conditions.extend(held.written.iter().map(|(kind, condition)| (kind.clone(), condition.clone())));
         let over = is_over(&pod);
@@ -179,7 +190,7 @@ mod tests {
     fn bed(pods: Vec<Arc<Pod>>) -> Bed {
         let (catalog, receiver) = watch::channel(Arc::new(Snapshot { generation: 1, pods, ..Snapshot::default() }));
         let (sender, events) = mpsc::channel(64);
-        let (local, writer) = Local::new(receiver, sender);
+        let (local, writer) = Local::new(receiver, sender, false);
         let mut task = tokio::task::JoinSet::new();
         task.spawn(local.run());
         Bed { catalog, events, writer, _task: task }

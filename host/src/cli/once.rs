@@ -52,6 +52,17 @@ struct Gate<'a> {
     message: &'a str,
     check: Option<&'a str>,
     plugin: Option<&'a str>,
+    #[serde(rename = "dryRun")]
+    dry_run: Option<Dry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Dry<'a> {
+    check: &'a str,
+    status: Option<&'static str>,
+    reason: &'a str,
+    message: &'a str,
+    differs: bool,
 }
 
 #[derive(Serialize)]
@@ -155,6 +166,13 @@ fn document<'a>(rows: &'a [Row], problems: &'a [Problem]) -> Document<'a> {
         message: &row.message,
         check: row.check.as_deref(),
         plugin: row.plugin.as_deref(),
+        dry_run: row.dry_run.as_ref().map(|dry| Dry {
+            check: &dry.check,
+            status: dry.status.map(Status::as_str),
+            reason: &dry.reason,
+            message: &dry.message,
+            differs: row.differs(),
+        }),
     };
     let error = |problem: &'a Problem| Error { file: &problem.file, error: &problem.error };
     Document { gates: rows.iter().map(gate).collect(), errors: problems.iter().map(error).collect() }
@@ -176,7 +194,7 @@ mod tests {
         let text = serde_json::to_string(&document(&rows, &problems)).unwrap();
         assert_eq!(
             text,
-            r#"{"gates":[{"namespace":"shop","pod":"web-0","type":"example.com/warm","status":"True","reason":"","message":"m","check":null,"plugin":null},{"namespace":"shop","pod":"web-0","type":"example.com/warm","status":null,"reason":"","message":"m","check":null,"plugin":null}],"errors":[{"file":"a.yaml","error":"wrong"}]}"#
+            r#"{"gates":[{"namespace":"shop","pod":"web-0","type":"example.com/warm","status":"True","reason":"","message":"m","check":null,"plugin":null,"dryRun":null},{"namespace":"shop","pod":"web-0","type":"example.com/warm","status":null,"reason":"","message":"m","check":null,"plugin":null,"dryRun":null}],"errors":[{"file":"a.yaml","error":"wrong"}]}"#
         );
     }
 

@@ -9,9 +9,19 @@ use super::{
 };
 use crate::decide::Status;
 
-const HEADS: [&str; 8] = ["NAMESPACE", "POD", "GATE", "STATUS", "REASON", "MESSAGE", "CHECK", "AGE"];
-/// Columns that may be cut to fit, and how far.
-const LEAST: [Option<usize>; 8] = [Some(6), Some(8), Some(12), None, Some(8), Some(12), Some(8), None];
+/// The columns, with how far each may be cut to fit. Those of dry runs and ages are there where they have something to
+/// tell.
+const COLUMNS: [(&str, Option<usize>); 7] = [
+    ("NAMESPACE", Some(6)),
+    ("POD", Some(8)),
+    ("GATE", Some(12)),
+    ("STATUS", None),
+    ("REASON", Some(8)),
+    ("MESSAGE", Some(12)),
+    ("CHECK", Some(8)),
+];
+const DRY_RUN: (&str, Option<usize>) = ("DRY RUN", Some(8));
+const AGE: (&str, Option<usize>) = ("AGE", None);
 const STATUS: usize = 3;
 const GAPS: &str = "  ";
 const GAP: usize = GAPS.len();
@@ -69,10 +79,11 @@ pub(super) fn screen(view: &View, log: &[String], paper: Paper) -> Vec<String> {
 
 /// The gates alone, under their heads.
 pub(super) fn table(rows: &[Row], paper: Paper) -> Vec<String> {
-    let cells: Vec<_> = rows.iter().map(|row| cells(row, paper.now)).collect();
-    let shown = HEADS.len() - usize::from(paper.now.is_none());
-    let heads: Vec<_> = HEADS.iter().take(shown).map(ToString::to_string).collect();
-    let widths = fit(&heads, &cells, paper.width);
+    let dry_runs = rows.iter().any(|row| row.dry_run.is_some());
+    let cells: Vec<_> = rows.iter().map(|row| cells(row, dry_runs, paper.now)).collect();
+    let columns = COLUMNS.into_iter().chain(dry_runs.then_some(DRY_RUN)).chain(paper.now.map(|_| AGE));
+    let (heads, least): (Vec<_>, Vec<_>) = columns.map(|(head, least)| (head.to_owned(), least)).unzip();
+    let widths = fit(&heads, &least, &cells, paper.width);
     // On a terminal too narrow even for the narrowest columns, lines are cut and not coloured.
     let fits = widths.iter().sum::<usize>() + GAP * (widths.len() - 1) <= paper.width;
     let mut lines = vec![paint(&cut(&line(&heads, &widths, None), paper.width), Style::new().bold(), paper)];
@@ -110,7 +121,7 @@ fn summary(view: &View) -> String {
     parts.join(" · ")
 }
 
-fn cells(row: &Row, now: Option<i64>) -> Vec<String> {
+fn cells(row: &Row, dry_runs: bool, now: Option<i64>) -> Vec<String> {
     let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
     let message = if row.fault { format!("fault: {}", row.message) } else { row.message.clone() };
     let mut cells = vec![
@@ -122,12 +133,23 @@ fn cells(row: &Row, now: Option<i64>) -> Vec<String> {
         or_dash(&message),
         row.check.clone().unwrap_or_else(|| "-".into()),
     ];
+    cells.extend(dry_runs.then(|| dry_run(row)));
     cells.extend(now.map(|now| row.since.map_or_else(|| "-".into(), |since| age(now - since))));
     cells
 }
 
+/// What the dry-run check makes of it.
+fn dry_run(row: &Row) -> String {
+    match &row.dry_run {
+        None => "-".into(),
+        Some(dry) if row.differs() => format!("{} {} ({})", word(dry.status), dry.reason, dry.check),
+        Some(dry) if dry.status.is_some() => "the same".into(),
+        Some(_) => "not answered yet".into(),
+    }
+}
+
 /// The width of each column: what its cells need, the widest cut down first where the terminal is too narrow.
-fn fit(heads: &[String], cells: &[Vec<String>], room: usize) -> Vec<usize> {
+fn fit(heads: &[String], least: &[Option<usize>], cells: &[Vec<String>], room: usize) -> Vec<usize> {
     let mut widths: Vec<_> = heads.iter().map(String::len).collect();
     for row in cells {
         for (w, cell) in widths.iter_mut().zip(row) {
@@ -136,7 +158,7 @@ fn fit(heads: &[String], cells: &[Vec<String>], room: usize) -> Vec<usize> {
     }
     let gaps = GAP * (widths.len() - 1);
     while widths.iter().sum::<usize>() + gaps > room {
-        let shrinkable = |i: &usize| LEAST[*i].is_some_and(|least| widths[*i] > least);
+        let shrinkable = |i: &usize| least[*i].is_some_and(|least| widths[*i] > least);
         let Some(widest) = (0..widths.len()).filter(shrinkable).max_by_key(|i| widths[*i]) else { break };
         widths[widest] -= 1;
     }
@@ -224,6 +246,19 @@ mod tests {
             "shop       web-0  example.com/cache-warm  True    Warm    the cache holds 12,000 e…  cache-warm  30s";
         assert_eq!(lines, [heads, cells]);
         assert_eq!(width(heads), 100);
+    }
+
+    #[test]
+    fn what_a_dry_run_would_decide_has_a_column_where_there_is_one() {
+        let dry_run = |status| {
+            let (check, reason) = ("warm-v2".into(), "Cold".into());
+            Some(super::super::view::DryRun { check, status, reason, message: String::new() })
+        };
+        let with = |status| Row { dry_run: dry_run(status), ..row("web-0", Some(Status::True)) };
+        let rows = [with(Some(Status::False)), with(Some(Status::True)), with(None), row("web-1", None)];
+        let lines = table(&rows, Paper { width: 200, now: None, ..PAPER });
+        let cells = ["DRY RUN", "False Cold (warm-v2)", "the same", "not answered yet", "-"];
+        assert!(lines.iter().zip(cells).all(|(line, cell)| line.ends_with(cell)), "{lines:#?}");
     }
 
     #[test]

@@ -25,8 +25,20 @@ pub(super) struct Row {
     pub(super) plugin: Option<String>,
     /// When the status last changed, in Unix milliseconds.
     pub(super) since: Option<i64>,
+    /// What the dry-run check of this gate would decide.
+    pub(super) dry_run: Option<DryRun>,
     /// The last answer was a fault, which reason and message tell of; the status is what stands all the same.
     pub(super) fault: bool,
+}
+
+/// What a dry-run check would decide.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct DryRun {
+    pub(super) check: String,
+    /// Nothing before its first answer.
+    pub(super) status: Option<Status>,
+    pub(super) reason: String,
+    pub(super) message: String,
 }
 
 /// All of it at one moment.
@@ -75,6 +87,12 @@ impl Row {
             plugin: gate.check.and(live).map(|live| live.check.plugin.clone()),
             ..Self::default()
         };
+        row.dry_run = gate.dry_run.map(|(check, condition)| DryRun {
+            check: check.to_string(),
+            status: condition.map(|condition| condition.status),
+            reason: condition.map(|condition| condition.reason.clone()).unwrap_or_default(),
+            message: condition.map(|condition| condition.message.clone()).unwrap_or_default(),
+        });
         if let Some(condition) = gate.condition {
             row.status = Some(condition.status);
             row.reason.clone_from(&condition.reason);
@@ -99,6 +117,11 @@ impl Row {
             (Some(_), None) => {}
         }
         row
+    }
+
+    /// Whether the dry-run check would decide differently.
+    pub(super) fn differs(&self) -> bool {
+        self.dry_run.as_ref().is_some_and(|dry| dry.status.is_some() && dry.status != self.status)
     }
 
     /// What tells rows apart and sorts them.

@@ -38,7 +38,7 @@ impl Bed {
     fn new() -> Self {
         let (sandbox, runtime) = (Sandbox::new().unwrap(), Runtime::new().unwrap());
         let directory = tempfile::tempdir().unwrap();
-        let options = Options { pods: false, poll: Duration::from_hours(1) };
+        let options = Options { poll: Duration::from_hours(1), ..Options::default() };
         let (catalog, work) = Catalog::start(vec![directory.path().to_owned()], options, sandbox.clone()).unwrap();
         runtime.spawn(work);
         Self { directory, catalog, runtime, _sandbox: sandbox }

@@ -15,7 +15,8 @@
 //! - A broken replacement of a plugin or a check, a config that the plugin rejects included, is a problem; the last
 //!   good version stays in force. A file that is removed is gone: its checks decide no more, and a check whose plugin
 //!   is removed decides no more either. A directory that cannot be read keeps what it last held.
-//! - Of two checks with one gate or one name the one that was in force stays; where none was, none is. Of two plugins
+//! - A gate may have one live check and one dry-run check. Of two of a kind with one gate, or two checks with one name,
+//!   the one that was in force stays; where none was, none is. Of two plugins
 //!   with one name the one that was in use stays; where none was, the first directory as given whose file loads has
 //!   it.
 
@@ -113,11 +114,13 @@ pub struct Options {
     pub pods: bool,
     /// How often the directories are looked at without a reason; heals what the watch missed.
     pub poll: Duration,
+    /// Whether the labels of namespaces can be seen: where not, a check that selects by them is a problem.
+    pub namespace_labels: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pods: false, poll: Duration::from_secs(10) }
+        Self { pods: false, poll: Duration::from_secs(10), namespace_labels: true }
     }
 }
 

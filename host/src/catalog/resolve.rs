@@ -18,6 +18,19 @@ use crate::{
 
 mod choose;
 
+/// What one check can have: a gate, live or in dry run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Slot {
+    pub(super) gate: Arc<str>,
+    pub(super) dry_run: bool,
+}
+
+impl Slot {
+    fn of(check: &Check) -> Self {
+        Self { gate: check.gate.clone(), dry_run: check.dry_run }
+    }
+}
+
 /// A check in force and the digest of its plugin.
 #[derive(Debug)]
 pub(super) struct Force<P> {
@@ -41,20 +54,21 @@ pub(super) type Question = (Digest, Arc<str>);
 pub(super) struct World<'a, P> {
     pub(super) directories: &'a [PathBuf],
     pub(super) files: &'a BTreeMap<Key, File<P>>,
-    /// The checks in force until now, by gate.
-    pub(super) force: &'a BTreeMap<Arc<str>, Force<P>>,
+    /// The checks in force until now.
+    pub(super) force: &'a BTreeMap<Slot, Force<P>>,
     /// The plugin files in use until now, by name.
     pub(super) used: &'a BTreeMap<String, Key>,
     /// The pods until now.
     pub(super) pods: &'a BTreeMap<(String, String), (Key, Arc<Pod>)>,
     pub(super) judged: &'a BTreeMap<Question, Judged>,
+    /// Whether the labels of namespaces can be seen.
+    pub(super) namespace_labels: bool,
 }
 
 /// What follows from it.
 #[derive(Debug)]
 pub(super) struct Resolved<P> {
-    /// By gate.
-    pub(super) checks: BTreeMap<Arc<str>, Chosen<P>>,
+    pub(super) checks: BTreeMap<Slot, Chosen<P>>,
     pub(super) problems: BTreeSet<Problem>,
     pub(super) warnings: BTreeSet<Problem>,
     pub(super) pods: BTreeMap<(String, String), (Key, Arc<Pod>)>,
@@ -84,7 +98,7 @@ struct Claim<'a, P> {
     errors: Vec<String>,
 }
 
-/// A claim, and what it comes to if nobody else has its gate.
+/// A claim, and what it comes to if nobody else has its slot.
 type Rival<'a, P> = (Claim<'a, P>, Option<Chosen<P>>);
 
 enum Answer<P> {
@@ -108,21 +122,20 @@ pub(super) fn resolve<P: Clone>(world: &World<P>) -> Resolved<P> {
     out.bind_plugins(world);
     out.take_pods(world);
     let claims = one_of_each_name(claims(world, &mut out), &mut out);
-    let mut by_gate: BTreeMap<Arc<str>, Vec<Rival<P>>> = BTreeMap::new();
+    let mut by_slot: BTreeMap<Slot, Vec<Rival<P>>> = BTreeMap::new();
     for mut claim in claims {
         let chosen = out.choose(world, &mut claim);
         let stays = if chosen.is_some() { "; the last good version stays in force" } else { "" };
         for error in &claim.errors {
             out.problem(claim.path, &format!("{error}{stays}"));
         }
-        let gate = chosen.as_ref().map(|c| &c.check.gate).or(claim.new.map(|c| &c.gate));
-        if let Some(gate) = gate.cloned() {
-            by_gate.entry(gate).or_default().push((claim, chosen));
+        if let Some(check) = chosen.as_ref().map(|c| &c.check).or(claim.new) {
+            by_slot.entry(Slot::of(check)).or_default().push((claim, chosen));
         }
     }
-    for (gate, rivals) in by_gate {
-        if let Some(chosen) = out.one_of_each_gate(world, &gate, rivals) {
-            out.checks.insert(gate, chosen);
+    for (slot, rivals) in by_slot {
+        if let Some(chosen) = out.one_of_each_slot(world, &slot, rivals) {
+            out.checks.insert(slot, chosen);
         }
     }
     out
@@ -154,7 +167,7 @@ fn broken_claims<'a, P: Clone>(
     key: &'a Key,
     path: &'a Path,
     parsed: &'a Parsed,
-    force: &'a BTreeMap<Arc<str>, Force<P>>,
+    force: &'a BTreeMap<Slot, Force<P>>,
     out: &mut Resolved<P>,
 ) -> Vec<Claim<'a, P>> {
     let mut claims: Vec<Claim<P>> = Vec::new();

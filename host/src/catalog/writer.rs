@@ -18,7 +18,7 @@ use super::{
     Options, Snapshot,
     disk::{self, Kind, Listing},
     loader::{Loader, Refusal},
-    resolve::{Force, Judged, Question},
+    resolve::{Force, Judged, Question, Slot},
     track::{File, Key, Moment, Retry, Touched, update},
     watcher::{Change, How, Watcher},
 };
@@ -49,7 +49,7 @@ pub(super) struct Writer<L: Loader> {
     files: BTreeMap<Key, File<L::Plugin>>,
     /// What is wrong with directories, by their place.
     trouble: BTreeMap<usize, String>,
-    force: BTreeMap<Arc<str>, Force<L::Plugin>>,
+    force: BTreeMap<Slot, Force<L::Plugin>>,
     used: BTreeMap<String, Key>,
     pods: BTreeMap<(String, String), (Key, Arc<Pod>)>,
     judged: BTreeMap<Question, Judged>,

@@ -55,11 +55,17 @@ const SIGNS: [&str; 9] = ["==", "!=", "=", "!", "(", ")", ",", ">", "<"];
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Word(word) => write!(f, "{word:?}"),
+            Self::Word(word) => write!(f, "{:?}", short(word)),
             Self::Sign(sign) => write!(f, "{sign:?}"),
             Self::End => f.write_str("the end"),
         }
     }
+}
+
+/// The beginning of what nobody would read to its end.
+fn short(word: &str) -> String {
+    const MOST: usize = 70;
+    if word.chars().count() <= MOST { word.into() } else { word.chars().take(MOST).chain("...".chars()).collect() }
 }
 
 /// The tokens that are left.
@@ -85,7 +91,7 @@ impl Tokens<'_> {
     fn key(&mut self) -> Result<String, SelectorError> {
         match self.next() {
             Token::Word(key) if is_qualified(&key) => Ok(key),
-            Token::Word(key) => Err(SelectorError::BadKey(key)),
+            Token::Word(key) => Err(SelectorError::BadKey(short(&key))),
             other => Err(SelectorError::NoKey(other.to_string())),
         }
     }
@@ -94,7 +100,7 @@ impl Tokens<'_> {
     fn value(&mut self) -> Result<String, SelectorError> {
         let Token::Word(value) = self.peek() else { return Ok(String::new()) };
         self.next();
-        if is_label_value(&value) { Ok(value) } else { Err(SelectorError::BadValue(value)) }
+        if is_label_value(&value) { Ok(value) } else { Err(SelectorError::BadValue(short(&value))) }
     }
 
     fn values(&mut self, operator: &'static str) -> Result<BTreeSet<String>, SelectorError> {
@@ -245,6 +251,8 @@ mod tests {
             ("a in (b/c)", "\"b/c\" is no label value"),
             (&format!("a={long}"), "is no label value"),
             (&format!("{long}=a"), "is no label key"),
+            (&format!("a={}", long.repeat(9)), "xxx...\" is no label value"),
+            (&format!("a {}", long.repeat(9)), "xxx...\" after a"),
         ] {
             let error = text.parse::<Selector>().unwrap_err().to_string();
             assert!(error.contains(what), "{text}: {error}");

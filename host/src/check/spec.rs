@@ -172,12 +172,9 @@ fn read_namespaces(select: &Object, to: &mut Complaints) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let Some(node) = select.get("namespaces") else { return names };
     let path = select.path_of("namespaces");
-    let list = match &node.value {
-        Value::List(list) => list.as_slice(),
-        _ => {
-            select.mismatch("namespaces", node, EXPECTED, to);
-            return names;
-        }
+    let Value::List(list) = &node.value else {
+        select.mismatch("namespaces", node, EXPECTED, to);
+        return names;
     };
     if list.is_empty() {
         to.error(node.line, &path, &format!("an empty list; expected {EXPECTED}, or leave it out to select all"));

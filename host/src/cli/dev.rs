@@ -118,7 +118,7 @@ const DISPATCH: &str = "dispatch";
 
 fn start(directories: Vec<PathBuf>, once: bool, sandbox: Sandbox) -> Result<Work, Failure> {
     let mut tasks = Tasks::new()?;
-    let options = catalog::Options { pods: true, poll: Duration::from_secs(2) };
+    let options = catalog::Options { pods: true, poll: Duration::from_secs(2), ..catalog::Options::default() };
     let (catalog, scanning) = Catalog::start(directories, options, sandbox).map_err(Failure::Input)?;
     tasks.spawn("the catalog", scanning);
     let (sender, events) = mpsc::channel(1024);

@@ -119,7 +119,9 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 async fn start(args: Args, sandbox: Sandbox, tasks: &mut Tasks) -> Result<(), Failure> {
-    let options = catalog::Options { pods: false, poll: Duration::from_secs(10) };
+    // Namespaces are seen where the whole cluster is worked: a Role for one of them cannot grant it.
+    let namespace_labels = args.namespace.iter().all(String::is_empty);
+    let options = catalog::Options { namespace_labels, ..catalog::Options::default() };
     let (catalog, scanning) = Catalog::start(args.directories.clone(), options, sandbox).map_err(Failure::Input)?;
     let cluster = connect(&args).await?;
     let listener = serve::bind(args.listen).await?;

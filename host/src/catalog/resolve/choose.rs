@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Answer, Chosen, Claim, Judged, Problem, Resolved, Rival, World, clash};
+use super::{Answer, Chosen, Claim, Judged, Problem, Resolved, Rival, Slot, World, clash};
 use crate::{
     catalog::{
         disk::Kind,
@@ -113,6 +113,13 @@ impl<P: Clone> Resolved<P> {
 
     /// Whether a check can be in force as written.
     fn ask(&mut self, world: &World<P>, check: &Check) -> Answer<P> {
+        if check.select.namespace_labels.is_some() && !world.namespace_labels {
+            return Answer::Bad(vec![format!(
+                "spec.select.namespaceLabels: check {} needs them, but the host runs with --namespace and cannot see \
+                 namespace labels; use select.namespaces, or run without --namespace",
+                check.name
+            )]);
+        }
         let Some(key) = self.used.get(&check.plugin) else {
             return Answer::Bad(vec![missing(world, &check.plugin)]);
         };
@@ -136,24 +143,25 @@ impl<P: Clone> Resolved<P> {
         }
     }
 
-    /// Of the checks with one gate the one that was in force, or none.
-    pub(super) fn one_of_each_gate(
+    /// Of the checks with one slot the one that was in force, or none.
+    pub(super) fn one_of_each_slot(
         &mut self,
         world: &World<P>,
-        gate: &str,
+        slot: &Slot,
         mut rivals: Vec<Rival<P>>,
     ) -> Option<Chosen<P>> {
         if rivals.len() == 1 {
             return rivals.pop()?.1;
         }
-        let was = world.force.get(gate).map(|f| f.live.check.name.clone());
+        let was = world.force.get(slot).map(|f| f.live.check.name.clone());
         let first = rivals.iter().position(|(claim, chosen)| chosen.is_some() && was.as_ref() == Some(claim.name));
         let stays = first.map(|i| rivals[i].0.path);
         for (i, (claim, _)) in rivals.iter().enumerate() {
             let others = rivals.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, (c, _))| c.path);
             let names: Vec<_> =
                 rivals.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, (c, _))| &**c.name).collect();
-            let what = format!("check {} has the gate {gate} that check {} has", claim.name, names.join(", "));
+            let (a_check, gate) = (if slot.dry_run { "dry-run check" } else { "check" }, &slot.gate);
+            let what = format!("{a_check} {} has the gate {gate} that {a_check} {} has", claim.name, names.join(", "));
             let error = clash(&what, others, claim.path, stays);
             self.problem(claim.path, &error);
         }

@@ -173,7 +173,7 @@ async fn a_directory_that_is_missing_at_the_start_is_an_error() {
 
 #[tokio::test]
 async fn a_directory_that_is_lost_keeps_what_it_held_and_is_watched_again() {
-    let options = Options { pods: false, poll: Duration::from_millis(100) };
+    let options = Options { poll: Duration::from_millis(100), ..Options::default() };
     let files: &[(&str, &str)] = &[("a.yaml", &check("a", "p.wasm", "{}")), ("p.wasm", "(p)")];
     let mut bed = Bed::with(&[files], options, true).await;
     let (here, away) = (bed.directories[0].path().to_owned(), bed.directories[0].path().with_extension("away"));
@@ -188,7 +188,7 @@ async fn a_directory_that_is_lost_keeps_what_it_held_and_is_watched_again() {
 
 #[tokio::test]
 async fn a_poll_heals_what_the_watch_missed() {
-    let options = Options { pods: false, poll: Duration::from_millis(50) };
+    let options = Options { poll: Duration::from_millis(50), ..Options::default() };
     let files: &[(&str, &str)] = &[("a.yaml", &check("a", "p.wasm", "{}")), ("p.wasm", "(1)")];
     let mut bed = Bed::with(&[files], options, false).await;
     bed.write("p.wasm", "(2)");

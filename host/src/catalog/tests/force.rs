@@ -179,7 +179,8 @@ async fn of_two_checks_with_one_name_the_first_stays() {
 async fn of_two_plugins_with_one_name_the_first_directory_has_it_and_the_one_in_use_keeps_it() {
     let check = check("a", "p.wasm", "{}");
     let first: &[(&str, &str)] = &[("a.yaml", &check), ("p.wasm", "(one)")];
-    let mut bed = Bed::with(&[first, &[("p.wasm", "(two)")]], Options { pods: false, poll: NEVER }, true).await;
+    let mut bed =
+        Bed::with(&[first, &[("p.wasm", "(two)")]], Options { poll: NEVER, ..Options::default() }, true).await;
     assert!(runs(&bed.now(), "a", "one"));
     assert!(told(&bed.now(), "p.wasm", "another plugin has this name, "));
     fs::remove_file(bed.path("p.wasm")).unwrap();
@@ -194,7 +195,7 @@ async fn of_two_plugins_with_one_name_the_first_directory_has_it_and_the_one_in_
 async fn a_plugin_that_never_loaded_does_not_stand_in_the_way_of_one_of_its_name_that_does() {
     let check = check("a", "p.wasm", "{}");
     let first: &[(&str, &str)] = &[("a.yaml", &check), ("p.wasm", "no plugin")];
-    let bed = Bed::with(&[first, &[("p.wasm", "(two)")]], Options { pods: false, poll: NEVER }, true).await;
+    let bed = Bed::with(&[first, &[("p.wasm", "(two)")]], Options { poll: NEVER, ..Options::default() }, true).await;
     assert!(runs(&bed.now(), "a", "two"), "{:?}", bed.now());
 }
 
@@ -213,7 +214,7 @@ async fn a_slow_compile_delays_nobody_else() {
 async fn pods_are_read_when_asked_for_and_the_last_good_ones_stay() {
     let pod = |name: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\n");
     let both = format!("{}---\n{}", pod("a"), pod("b"));
-    let options = Options { pods: true, poll: NEVER };
+    let options = Options { pods: true, poll: NEVER, ..Options::default() };
     let mut bed = Bed::with(&[&[("pods.yaml", &both)]], options, true).await;
     let first = bed.now();
     let names = |s: &Snapshot<String>| s.pods.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
@@ -240,7 +241,7 @@ async fn a_warning_is_no_problem() {
 
 #[tokio::test]
 async fn what_a_plugin_could_not_answer_is_asked_again() {
-    let options = Options { pods: false, poll: Duration::from_millis(30) };
+    let options = Options { poll: Duration::from_millis(30), ..Options::default() };
     let files: &[(&str, &str)] = &[
         ("a.yaml", &check("a", "p.wasm", "{tired: 1}")),
         ("b.yaml", &check("b", "q.wasm", "{}")),

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::sandbox::ConfigError;
 
+mod dry_run;
 mod files;
 mod force;
 mod mounts;
@@ -87,7 +88,7 @@ impl Drop for Bed {
 impl Bed {
     /// One directory with these files, watched, without a poll.
     async fn new(files: &[(&str, &str)]) -> Self {
-        Self::with(&[files], Options { pods: false, poll: NEVER }, true).await
+        Self::with(&[files], Options { poll: NEVER, ..Options::default() }, true).await
     }
 
     /// Directories with these files, and the first snapshot.

@@ -21,6 +21,7 @@ impl<L: Loader> Writer<L> {
             used: &self.used,
             pods: &self.pods,
             judged: &self.judged,
+            namespace_labels: self.options.namespace_labels,
         })
     }
 
@@ -59,8 +60,8 @@ impl<L: Loader> Writer<L> {
         let last = self.out.borrow().clone();
         let generation = last.generation + 1;
         let mut force = BTreeMap::new();
-        for (gate, chosen) in checks {
-            let old = self.force.get(&gate);
+        for (slot, chosen) in checks {
+            let old = self.force.get(&slot);
             let same = old.filter(|f| f.live.check == chosen.check && f.digest == chosen.digest);
             let live = match same {
                 Some(old) if old.live.file == chosen.file => old.live.clone(),
@@ -71,13 +72,17 @@ impl<L: Loader> Writer<L> {
                     plugin: chosen.plugin,
                 }),
             };
-            force.insert(gate, Force { live, digest: chosen.digest });
+            force.insert(slot, Force { live, digest: chosen.digest });
         }
         (self.force, self.pods, self.used) = (force, pods, used);
+        let those = |dry_run: bool| {
+            let those = self.force.iter().filter(move |(slot, _)| slot.dry_run == dry_run);
+            those.map(|(slot, force)| (slot.gate.clone(), force.live.clone())).collect()
+        };
         let snapshot = Snapshot {
             generation,
-            checks: self.force.iter().map(|(gate, f)| (gate.clone(), f.live.clone())).collect(),
-            dry_runs: BTreeMap::new(),
+            checks: those(false),
+            dry_runs: those(true),
             problems: problems.into_iter().map(Problem::printable).collect(),
             warnings: warnings.into_iter().map(Problem::printable).collect(),
             pods: self.pods.values().map(|(_, pod)| pod.clone()).collect(),
@@ -108,7 +113,11 @@ impl<L: Loader> Writer<L> {
 }
 
 fn differs<P>(a: &Snapshot<P>, b: &Snapshot<P>) -> bool {
-    let same_checks = a.checks.len() == b.checks.len()
-        && a.checks.iter().zip(&b.checks).all(|((x, l), (y, r))| x == y && Arc::ptr_eq(l, r));
-    !same_checks || (&a.problems, &a.warnings, &a.pods) != (&b.problems, &b.warnings, &b.pods)
+    type Checks<P> = BTreeMap<Arc<str>, Arc<Live<P>>>;
+    let same = |a: &Checks<P>, b: &Checks<P>| {
+        a.len() == b.len() && a.iter().zip(b).all(|((x, l), (y, r))| x == y && Arc::ptr_eq(l, r))
+    };
+    !same(&a.checks, &b.checks)
+        || !same(&a.dry_runs, &b.dry_runs)
+        || (&a.problems, &a.warnings, &a.pods) != (&b.problems, &b.warnings, &b.pods)
 }

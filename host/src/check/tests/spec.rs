@@ -53,7 +53,7 @@ fn every_field_is_read() {
         failure_threshold: 4,
         start_when: StartWhen::Scheduled,
         on_fault: OnFault::Unknown,
-        max_stale: Some(Duration::from_secs(600)),
+        max_stale: Some(Duration::from_mins(10)),
         mode: Mode::Bootstrap,
         max_unready: MaxUnready::Count(3),
         max_flaps: 60,

@@ -92,7 +92,7 @@ fn place(partial: &Path, files: &Path, wasm: &[u8]) -> Result<()> {
 
 /// The host without a cluster: the catalog and dispatch, one gated pod, and writes that always succeed.
 async fn start_host(files: &Path, sandbox: Sandbox) -> Result<mpsc::UnboundedReceiver<u64>> {
-    let options = catalog::Options { pods: false, poll: Duration::from_secs(10) };
+    let options = catalog::Options::default();
     let (catalog, scanning) = Catalog::start(vec![files.to_owned()], options, sandbox)?;
     tokio::spawn(scanning);
     let (pods, events) = mpsc::channel(8);

@@ -54,11 +54,20 @@ pub fn service(name: &str) -> Value {
 /// The gate that [`approval`] answers, and the annotation that it looks at.
 pub const APPROVED: &str = "example.com/approved";
 
-/// A check, as a document: the gate [`APPROVED`] is met by the annotation of that name with this value.
+/// A check, as a document: the gate [`APPROVED`] is met by the annotation of that name with this value, and the first
+/// answer counts.
 pub fn approval(plugin: &str, word: &str) -> String {
-    let spec = json!({
-        "gate": APPROVED, "plugin": plugin, "config": { "annotation": APPROVED, "equals": word },
+    approval_with(plugin, word, json!({}))
+}
+
+/// The same with more fields in its `spec`, such as `maxUnready`.
+pub fn approval_with(plugin: &str, word: &str, fields: Value) -> String {
+    let mut spec = json!({
+        "gate": APPROVED, "plugin": plugin, "config": { "annotation": APPROVED, "equals": word }, "failureThreshold": 1,
     });
+    if let (Value::Object(spec), Value::Object(fields)) = (&mut spec, fields) {
+        spec.extend(fields);
+    }
     json!({
         "apiVersion": "gatehost.dev/v1alpha1", "kind": "Check", "metadata": { "name": "approved" }, "spec": spec,
     })

@@ -50,7 +50,8 @@ fn checks() -> TempDir {
     fs::copy(plugin, directory.path().join("annotation.wasm")).unwrap();
     let check = "apiVersion: gatehost.dev/v1alpha1\nkind: Check\nmetadata: {name: approved}\nspec:\n  \
                  gate: example.com/approved\n  plugin: annotation.wasm\n  \
-                 config: {annotation: example.com/approved, equals: \"yes\"}\n";
+                 config: {annotation: example.com/approved, equals: \"yes\"}\n  \
+                 startWhen: always\n  failureThreshold: 1\n";
     fs::write(directory.path().join("check.yaml"), check).unwrap();
     directory
 }

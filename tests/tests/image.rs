@@ -205,7 +205,11 @@ const CHECK: &str = "
 apiVersion: gatehost.dev/v1alpha1
 kind: Check
 metadata: {name: approved}
-spec: {gate: example.com/approved, plugin: annotation.wasm, config: {annotation: example.com/approved}}
+spec:
+  gate: example.com/approved
+  plugin: annotation.wasm
+  config: {annotation: example.com/approved}
+  startWhen: always
 ";
 
 const POD: &str = "

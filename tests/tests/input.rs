@@ -20,6 +20,7 @@ spec:
   plugin: annotation.wasm
   config: {annotation: example.com/approved}
   periodSeconds: 10
+  startWhen: always
 ";
 
 const POD: &str = "\
@@ -124,6 +125,26 @@ fn a_wrong_check_is_one_line_with_the_mend() {
             "annotation.wasm",
             "../annotation.wasm",
             "line 6: spec.plugin: the text \"../annotation.wasm\"; expected the name of a .wasm file in one of the directories",
+        ),
+        (
+            "periodSeconds: 10",
+            "failureThreshold: 0",
+            "line 8: spec.failureThreshold: the number 0; expected a whole number, 1 to 2147483647",
+        ),
+        (
+            "periodSeconds: 10",
+            "onFault: True",
+            "line 8: spec.onFault: True would lie, a fault is no verdict; expected hold, \"False\" or \"Unknown\"",
+        ),
+        (
+            "periodSeconds: 10",
+            "maxUnready: 120%",
+            "line 8: spec.maxUnready: the text \"120%\"; expected a whole number of pods, 1 to 2147483647, or a share of them, 1% to 100%",
+        ),
+        (
+            "periodSeconds: 10",
+            "select: {labels: app=web tier=front}",
+            "line 8: spec.select.labels: the text \"app=web tier=front\" is no label selector: \"tier\" after the end of a requirement; expected a comma",
         ),
         ("kind: Check", "kind: Deployment", "line 2: kind: \"Deployment\" is not a known kind; expected Check or Pod"),
     ];

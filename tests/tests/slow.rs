@@ -30,7 +30,8 @@ impl Drop for Running {
 fn check(name: &str, plugin: &str, config: &str) -> String {
     format!(
         "apiVersion: gatehost.dev/v1alpha1\nkind: Check\nmetadata: {{name: {name}}}\nspec:\n  gate: \
-         example.com/{name}\n  plugin: {plugin}\n  config: {config}\n  periodSeconds: 1\n  timeoutSeconds: 60\n"
+         example.com/{name}\n  plugin: {plugin}\n  config: {config}\n  periodSeconds: 1\n  timeoutSeconds: 60\n  \
+         startWhen: always\n  failureThreshold: 1\n"
     )
 }
 

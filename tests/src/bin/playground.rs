@@ -135,7 +135,7 @@ The playground is up after {seconds} s. In another terminal:
   kubectl -n shop get pods -o wide
 2. Approve them, and watch them turn ready:
   kubectl -n shop annotate pods --all {GATE}=yes; kubectl -n shop get pods -o wide --watch
-3. Ask for another word in the check's file, and they are not ready any more:
+3. Ask for another word in the check's file: two are not ready any more, and the budget (maxUnready) holds the third:
   sed -i 's/\"yes\"/\"certainly\"/' {check}; kubectl -n shop get pods -o wide --watch
 
 The host's log is {log}

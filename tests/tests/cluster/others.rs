@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use gatehost_tests::{
-    objects::{APPROVED, approval, condition, gated_workload, set_condition, status_of, uid},
+    objects::{APPROVED, approval, approval_with, condition, gated_workload, set_condition, status_of, uid},
     trial::{Trial, run},
     wait::{Seen, throughout},
 };
 use kube::{ResourceExt as _, api::DeleteParams};
+use serde_json::json;
 
 const FOREIGN: &str = "other.example.org/state";
 
@@ -15,7 +16,8 @@ const FOREIGN: &str = "other.example.org/state";
 fn conditions_of_others_survive_a_hundred_flips() {
     run(async |t: &mut Trial| {
         t.plugin("annotation.wasm", "annotation.wasm")?;
-        t.file("approved.yaml", approval("annotation.wasm", "yes"));
+        // All pods of the Deployment turn False at once, as no budget would let them.
+        t.file("approved.yaml", approval_with("annotation.wasm", "yes", json!({ "maxUnready": "100%" })));
         t.start_host(&[]).await?;
         // 25 pods that flip 4 times each: within the burst that one gate is answered at once.
         t.create(&gated_workload("Deployment", "web", 25, &[APPROVED])).await?;

@@ -2,10 +2,11 @@
 
 use anyhow::{Context as _, Result};
 use gatehost_tests::{
-    objects::{APPROVED, approval, gated_workload},
+    objects::{APPROVED, approval_with, gated_workload},
     trial::{Trial, run},
     wait::{SOON, Seen, until},
 };
+use serde_json::json;
 
 const PODS: usize = 100;
 
@@ -21,6 +22,11 @@ async fn wait_for_more(t: &Trial, metric: &str, than: f64) -> Result<()> {
     .await
 }
 
+/// A check that may turn all pods of the Deployment at once, as no budget would let it.
+fn approval_of_all(word: &str) -> String {
+    approval_with("p.wasm", word, json!({ "maxUnready": "100%" }))
+}
+
 /// Another build with the same answers: a component may end with a custom section that nobody reads.
 fn another_build(plugin: &[u8]) -> Vec<u8> {
     [plugin, &[0, 6, 5], b"again"].concat()
@@ -31,7 +37,7 @@ fn another_build_is_asked_at_once_and_nothing_is_written_where_nothing_changed()
     run(async |t: &mut Trial| {
         let path = t.plugin("annotation.wasm", "p.wasm")?;
         let built = std::fs::read(&path)?;
-        t.file("approved.yaml", approval("p.wasm", "yes"));
+        t.file("approved.yaml", approval_of_all("yes"));
         t.start_host(&[]).await?;
         t.create(&gated_workload("Deployment", "web", PODS, &[APPROVED])).await?;
         t.wait_for_containers("app=web", PODS).await?;
@@ -51,7 +57,7 @@ fn another_build_is_asked_at_once_and_nothing_is_written_where_nothing_changed()
 
         // The last good one still answers, and an edited check makes it change its mind for every pod.
         t.kubectl(&["annotate", "pods", "--all", &format!("{APPROVED}=certainly")])?;
-        t.file("approved.yaml", approval("p.wasm", "certainly"));
+        t.file("approved.yaml", approval_of_all("certainly"));
         t.wait_for_ready("app=web", PODS, "True").await?;
 
         // A build that decides otherwise is followed by every condition, and so is the way back.

@@ -8,7 +8,8 @@ pub(crate) const GATE: &str = "bench.example/approved";
 /// The annotation that it stands for.
 pub(crate) const ANNOTATION: &str = "bench.example/approved";
 
-/// What the host is given. Nobody else asks again by itself, so it does not either.
+/// What the host is given. Nobody else asks again by itself, waits for a second answer or holds back a gate that turns
+/// too often, so it does not either.
 pub(crate) const CHECK: &str = "apiVersion: gatehost.dev/v1alpha1
 kind: Check
 metadata: {name: approved}
@@ -17,6 +18,8 @@ spec:
   plugin: annotation.wasm
   config: {annotation: bench.example/approved}
   periodSeconds: 3600
+  failureThreshold: 1
+  maxFlapsPerMinute: 6000
 ";
 
 /// A pod like those of a cluster's tenants: about 6.4 KB of JSON as it is served. Nobody schedules it.

@@ -34,6 +34,8 @@ spec:
   plugin: annotation.wasm
   config: {annotation: example.com/approved}
   periodSeconds: 3600
+  startWhen: always
+  failureThreshold: 1
 ";
 
 pub(crate) fn run(size: Size) -> Result<Report> {

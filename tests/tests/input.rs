@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, Permissions},
+    io::{BufRead as _, BufReader},
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
     process::{Command, Output, Stdio},
@@ -209,6 +210,31 @@ fn a_gate_without_a_domain_is_a_warning_and_no_error() {
         err.contains("WARN") && err.contains(line) && err.contains("approved.yaml") && err.lines().count() == 1,
         "{err}"
     );
+}
+
+#[test]
+fn a_selection_by_namespace_labels_is_refused_where_the_host_sees_only_its_namespaces() {
+    let directory = directory();
+    fs::write(directory.path().join("approved.yaml"), format!("{GOOD}  select: {{namespaceLabels: team=a}}\n"))
+        .unwrap();
+    let kubeconfig = directory.path().join("kubeconfig");
+    let server = "clusters: [{name: none, cluster: {server: 'http://127.0.0.1:1'}}]";
+    let context = "contexts: [{name: none, context: {cluster: none, user: none}}]\nusers: [{name: none, user: {}}]";
+    let text = format!("apiVersion: v1\nkind: Config\ncurrent-context: none\n{server}\n{context}\n");
+    fs::write(&kubeconfig, text).unwrap();
+    for (args, refused) in [(&["--namespace", "shop"][..], true), (&[], false)] {
+        let mut command = gatehost();
+        command.args(["run", "--listen", "127.0.0.1:0"]).args(args).arg(directory.path());
+        let mut host = command.env("KUBECONFIG", &kubeconfig).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(host.stderr.take().unwrap()).lines().map(Result::unwrap);
+        // The catalog tells of what it has found, whatever else there is to tell.
+        let told = log.find(|line| line.contains("approved.yaml") || line.contains("catalog")).unwrap();
+        host.kill().unwrap();
+        host.wait().unwrap();
+        let line = "spec.select.namespaceLabels: check approved needs them, but the host runs with --namespace and cannot \
+                    see namespace labels; use select.namespaces, or run without --namespace";
+        assert_eq!(told.contains(line), refused, "{told}");
+    }
 }
 
 #[test]

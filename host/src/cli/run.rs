@@ -23,7 +23,7 @@ use super::{
 use crate::{
     catalog::{self, Catalog, Snapshot},
     check::is_label,
-    cluster::{self, Cluster},
+    cluster::{self, Cluster, Recorder},
     decide::{Fault, Verdict},
     dispatch::{self, Call, Core, Event, Inputs, Note, Observer, Outcome, Patch, drive},
     sandbox::Sandbox,
@@ -140,7 +140,8 @@ async fn start(args: Args, sandbox: Sandbox, tasks: &mut Tasks) -> Result<(), Fa
     let events = watch_pods(&cluster, &metrics, tasks);
     let options = dispatch::Options { dry_run: args.dry_run, seed: fastrand::u64(..), ..dispatch::Options::default() };
     let inputs = Inputs { catalog, events, writer: cluster.writer(), options };
-    let observer = Told { metrics, journal: Journal::default(), dry_run: args.dry_run };
+    let recorder = record_events(&cluster, &metrics, tasks);
+    let observer = Told { metrics, journal: Journal::default(), recorder, dry_run: args.dry_run };
     let stop: Stop = tasks.stop();
     tasks.spawn(DISPATCH, async move { drive(inputs, observer, async move { stop.wait().await }).await });
     Ok(())
@@ -182,11 +183,23 @@ fn watch_pods(cluster: &Cluster, metrics: &Metrics, tasks: &mut Tasks) -> mpsc::
     events
 }
 
-/// Metrics and the log, told of what happens. Of what a dry run pretends to write, which the writer itself logs, they
+/// Starts what writes Events on pods; nothing in a dry run.
+fn record_events(cluster: &Cluster, metrics: &Metrics, tasks: &mut Tasks) -> Option<Recorder> {
+    let metrics = metrics.clone();
+    let (recorder, writing) = cluster.events(Arc::new(move |why| metrics.event_dropped(why.word())))?;
+    tasks.spawn("writing Events", async move {
+        writing.await;
+        Ok(())
+    });
+    Some(recorder)
+}
+
+/// Metrics, the log and Events, told of what happens. Of what a dry run pretends to write, which the writer itself logs, they
 /// are told nothing.
 struct Told {
     metrics: Metrics,
     journal: Journal,
+    recorder: Option<Recorder>,
     dry_run: bool,
 }
 
@@ -206,6 +219,9 @@ impl Observer for Told {
     fn noted(&mut self, note: &Note) {
         self.metrics.noted(note);
         self.journal.noted(note);
+        if let Some(recorder) = &self.recorder {
+            recorder.record(note);
+        }
     }
 
     fn changed(&mut self, core: &Core) {

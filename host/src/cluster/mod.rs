@@ -6,6 +6,7 @@
 //! watch     pods → events for dispatch; heals by itself
 //! patch     a patch from dispatch → one request
 //! outcome   the answer → what came of it
+//! events    notes from dispatch → Events on the pod
 //! explain   an error → one line with the mend
 //! ```
 
@@ -19,6 +20,7 @@ use crate::dispatch::Event;
 
 mod client;
 mod deadline;
+mod events;
 mod explain;
 mod health;
 mod object;
@@ -29,6 +31,7 @@ mod testing;
 mod watch;
 
 pub use client::ConnectError;
+pub use events::{Dropped, OnDrop, Recorder};
 pub use health::WatchHealth;
 pub use patch::{DryRun, KubeWriter, PodWriter};
 
@@ -142,6 +145,13 @@ impl Cluster {
     /// How the watches are doing, for metrics and readiness.
     pub fn health(&self) -> Arc<WatchHealth> {
         Arc::clone(&self.health)
+    }
+
+    /// What writes Events, and the task that does it; nothing in a dry run. `dropped` is told of each Event that is not
+    /// written.
+    pub fn events(&self, dropped: OnDrop) -> Option<(Recorder, BoxFuture<'static, ()>)> {
+        let client = self.client.clone();
+        (!self.options.dry_run).then(|| Recorder::new(client, Arc::clone(&self.url), self.limits.patch, dropped))
     }
 
     /// What writes conditions, or only logs them in a dry run.

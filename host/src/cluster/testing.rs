@@ -43,6 +43,7 @@ impl Reply {
 pub(super) struct Server {
     url: String,
     requests: Arc<Mutex<Vec<String>>>,
+    bodies: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -53,19 +54,25 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let mut tasks = JoinSet::new();
-        let seen = Arc::clone(&requests);
+        let bodies = Arc::<Mutex<Vec<String>>>::default();
+        let seen = (Arc::clone(&requests), Arc::clone(&bodies));
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&seen), reply.clone()));
+                connections.spawn(serve(stream, seen.clone(), reply.clone()));
             }
         });
-        Self { url, requests, _tasks: tasks }
+        Self { url, requests, bodies, _tasks: tasks }
     }
 
     /// The heads of the requests so far.
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// Their bodies.
+    pub(super) fn bodies(&self) -> Vec<String> {
+        self.bodies.lock().unwrap().clone()
     }
 
     pub(super) fn cluster(&self, limits: Limits) -> Cluster {
@@ -74,7 +81,9 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<String>>>, reply: impl Fn(&str) -> Reply) {
+type Seen = (Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>);
+
+async fn serve(mut stream: TcpStream, (heads, bodies): Seen, reply: impl Fn(&str) -> Reply) {
     let mut read = Vec::new();
     let mut buffer = [0; 4096];
     while let Ok(n @ 1..) = stream.read(&mut buffer).await {
@@ -87,7 +96,8 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<String>>>, reply: impl
         }
         read.clear();
         let head = format!("{head}\r\n");
-        seen.lock().unwrap().push(head.clone());
+        bodies.lock().unwrap().push(body.to_owned());
+        heads.lock().unwrap().push(head.clone());
         match reply(&head) {
             Reply::Silence => {}
             Reply::Bytes(bytes) => stream.write_all(bytes.as_bytes()).await.unwrap(),

@@ -10,6 +10,7 @@ mod driver;
 mod entry;
 mod fair;
 mod gate;
+mod note;
 mod overriding;
 mod owners;
 mod pace;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     decide::{Fault, Status, Verdict},
-    dispatch::{Call, Core, Note, Observer, Outcome, Patch},
+    dispatch::{Call, Core, Note, NoteKind, Observer, Outcome, Patch},
 };
 
 /// The metrics of the process. Clones share their values.
@@ -28,6 +28,8 @@ pub struct Metrics {
     patches: Family<Written, Counter>,
     patch: Histogram,
     agreement: Histogram,
+    notes: Family<Noted, Counter>,
+    events_dropped: Family<Noted, Counter>,
     gates: Family<Standing, Gauge>,
     held: Family<ByCheck, Gauge>,
     stale: Family<ByCheck, Gauge>,
@@ -62,6 +64,11 @@ struct Written {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Noted {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Standing {
     check: Arc<str>,
     status: &'static str,
@@ -83,6 +90,8 @@ impl Metrics {
             patches: Family::default(),
             patch: Histogram::new(WAIT_SECONDS),
             agreement: Histogram::new(AGREE_SECONDS),
+            notes: Family::default(),
+            events_dropped: Family::default(),
             gates: Family::default(),
             held: Family::default(),
             stale: Family::default(),
@@ -100,6 +109,12 @@ impl Metrics {
         for result in ["written", "replaced", "conflict", "refused", "failed"] {
             metrics.patches.get_or_create(&Written { result }).inc_by(0);
         }
+        for kind in NoteKind::ALL {
+            metrics.notes.get_or_create(&Noted { reason: kind.reason() }).inc_by(0);
+        }
+        for reason in ["overflow", "limited", "refused", "failed"] {
+            metrics.events_dropped.get_or_create(&Noted { reason }).inc_by(0);
+        }
         let registry = metrics.registry();
         (metrics, registry)
     }
@@ -115,6 +130,8 @@ impl Metrics {
         seconds(r, "patch", "How long writes of conditions took", self.patch.clone());
         let agreement = "How long kubelet's Ready took to agree with a pod's gates, while its containers were ready";
         seconds(r, "ready_agreement", agreement, self.agreement.clone());
+        r.register("gate_events", "What happened to gates, by kind; the reasons of Events", self.notes.clone());
+        r.register("events_dropped", "Events that were not written, by why", self.events_dropped.clone());
         r.register("gates", "Gates by check and by the status that stands on the pod", self.gates.clone());
         r.register("gates_held", "Gates that would turn from True and are held, by check", self.held.clone());
         r.register("gates_stale", "Gates without a verdict for 5 minutes, by check", self.stale.clone());
@@ -137,6 +154,11 @@ impl Metrics {
         self.generation.set(generation);
         self.problems.set(problems as u64);
         self.load_failures.inc_by(new as u64);
+    }
+
+    /// An Event was not written, for this reason.
+    pub fn event_dropped(&self, reason: &'static str) {
+        self.events_dropped.get_or_create(&Noted { reason }).inc();
     }
 
     pub(super) fn watch_age(&self, age: Duration) {
@@ -189,7 +211,9 @@ impl Observer for Metrics {
         self.patch.observe(took.as_secs_f64());
     }
 
-    fn noted(&mut self, _: &Note) {}
+    fn noted(&mut self, note: &Note) {
+        self.notes.get_or_create(&Noted { reason: note.kind.reason() }).inc();
+    }
 
     fn changed(&mut self, core: &Core) {
         let begin = Instant::now();
@@ -264,6 +288,8 @@ mod tests {
                 "gatehost_patches counter",
                 "gatehost_patch_seconds histogram",
                 "gatehost_ready_agreement_seconds histogram",
+                "gatehost_gate_events counter",
+                "gatehost_events_dropped counter",
                 "gatehost_gates gauge",
                 "gatehost_catalog_generation gauge",
                 "gatehost_catalog_problems gauge",
@@ -289,6 +315,30 @@ mod tests {
         assert!(text.contains("gatehost_evaluations_total{check=\"warm\",result=\"fault\"} 1"), "{text}");
         assert!(text.contains("gatehost_evaluation_seconds_count{check=\"warm\"} 2"), "{text}");
         assert!(text.contains("gatehost_queue_seconds_count 2"), "{text}");
+    }
+
+    #[test]
+    fn what_happened_and_what_nobody_was_told_of_is_counted_from_zero() {
+        let (mut metrics, registry) = Metrics::new();
+        metrics.noted(&Note {
+            namespace: "shop".into(),
+            name: "p".into(),
+            uid: "u".into(),
+            gate: None,
+            check: None,
+            kind: NoteKind::Turned(Status::False),
+            message: String::new(),
+        });
+        metrics.event_dropped("limited");
+        let text = text(&registry);
+        for line in [
+            "gatehost_gate_events_total{reason=\"GateFalse\"} 1",
+            "gatehost_gate_events_total{reason=\"HeldByBudget\"} 0",
+            "gatehost_events_dropped_total{reason=\"limited\"} 1",
+            "gatehost_events_dropped_total{reason=\"refused\"} 0",
+        ] {
+            assert!(text.contains(line), "no {line} in {text}");
+        }
     }
 
     #[test]

@@ -60,6 +60,22 @@ fn the_manifests_are_accepted_where_restricted_is_enforced_and_an_edited_check_i
 }
 
 #[test]
+fn the_policies_are_accepted_as_they_are_shipped() {
+    run(async |t: &mut Trial| {
+        // None is in force for a moment: the API server is everybody's.
+        let apply = |flag, file: &str| {
+            let path = workspace().join("host/deploy/policies").join(file);
+            t.plane.kubectl(&["apply", "--dry-run=server", flag, path.to_str().unwrap()])
+        };
+        let made = apply("-k", "")?;
+        assert_eq!(made.lines().filter(|line| line.ends_with("created (server dry run)")).count(), 6, "{made}");
+        let made = apply("-f", "inject-gate.yaml")?;
+        assert_eq!(made.lines().filter(|line| line.ends_with("created (server dry run)")).count(), 2, "{made}");
+        Ok(())
+    });
+}
+
+#[test]
 fn the_service_account_may_read_pods_and_patch_their_status_and_nothing_else() {
     run(async |t: &mut Trial| {
         let deployed = rules(&t.deployed_kubeconfig().await?, &t.namespace).await?;

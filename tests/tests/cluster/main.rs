@@ -8,6 +8,7 @@ mod faults;
 mod gates;
 mod live;
 mod others;
+mod policies;
 mod rates;
 mod readme;
 mod refused;

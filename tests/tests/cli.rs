@@ -16,6 +16,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+mod cli {
+    mod overriding;
+}
+
 /// How long anything may take that is waited for.
 const BOUND: Duration = Duration::from_mins(1);
 
@@ -179,6 +183,7 @@ fn help_teaches_every_verb_with_examples_and_exit_codes() {
     for (args, parts) in [
         (&["--help"][..], &["run", "dev", "completion", "Examples:", "Exit codes:"][..]),
         (&["run", "--help"], &["GATEHOST_NAMESPACE", "GATEHOST_LOG", "KUBECONFIG", "0.0.0.0:8080", "Exit codes:"]),
+        (&["override", "--help"], &["--clear", "--reason", "--context", "24h", "--max-override", "Exit codes:"]),
         (&["dev", "--help"], &["--once", "NO_COLOR", "\"gates\"", "Exit codes of --once:"]),
     ] {
         let (code, out, err) = output(&mut gatehost(args));

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 mod pure {
     mod selector;
+    mod overrides;
 }
 
 const GOOD: &str = "\

@@ -4,6 +4,7 @@
 //! run         works a cluster: catalog + cluster + serve + dispatch, and `journal` for the log
 //! dev         works the pods in the directories: `local` stands in for the API server, `screen` shows a `view`
 //! once        `dev --once`: every gate asked once, one document
+//! override    sets a gate by hand for a while: `wanted` reads what is wanted, `byhand` says how to do without a host
 //! completion  shell completion
 //! ```
 
@@ -22,6 +23,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::sandbox::Sandbox;
 
 mod allocator;
+mod byhand;
 mod completion;
 mod dev;
 mod journal;
@@ -29,6 +31,7 @@ mod lines;
 mod local;
 mod logging;
 mod once;
+mod overriding;
 mod run;
 mod screen;
 mod table;
@@ -36,6 +39,7 @@ mod target;
 mod tasks;
 mod text;
 mod view;
+mod wanted;
 
 /// How long threads that still compile or look up names may hold the process up after the work has ended.
 const LINGER: Duration = Duration::from_millis(200);
@@ -45,10 +49,13 @@ Examples:
   gatehost dev plugins/demo          watch checks decide pods, without a cluster
   gatehost dev --once -o json DIR    the same once, as a test in a pipeline
   gatehost run /etc/gatehost         decide the gates of a cluster's pods
+  gatehost override pod web-0 example.com/warm=True --for 30m --reason 'cache is down'
+                                     set a gate by hand for a while
 
 Exit codes:
   0  done, or ended by a signal; for `dev --once`: every gate is True
-  1  it broke at work; for `dev --once`: a gate is not True
+  1  it broke at work; for `dev --once`: a gate is not True; for `override`:
+     no host followed
   2  a flag, a directory, a document in it or a kubeconfig is wrong
 
 A directory holds plugins (*.wasm) and YAML documents of kind Check, and for
@@ -83,6 +90,7 @@ impl Cli {
 enum Verb {
     Run(run::Args),
     Dev(dev::Args),
+    Override(overriding::Args),
     Completion(completion::Args),
 }
 
@@ -109,6 +117,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Dev(args) => dev::run(args),
+        Verb::Override(args) => overriding::run(args),
         Verb::Completion(args) => completion::run(&args),
     };
     let (error, code) = match done {

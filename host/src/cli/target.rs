@@ -42,6 +42,12 @@ impl Target {
         runtime.block_on(async { work(self.connect().await?).await })
     }
 
+    /// The flags that make kubectl ask the same server, each as a word.
+    pub(super) fn kubectl_flags(&self) -> Vec<String> {
+        let file = self.kubeconfig.iter().map(|file| format!("--kubeconfig={}", file.display()));
+        file.chain(self.context.iter().map(|context| format!("--context={context}"))).collect()
+    }
+
     async fn connect(self) -> Result<Connected, Failure> {
         let options =
             cluster::Options { kubeconfig: self.kubeconfig, context: self.context, ..cluster::Options::default() };

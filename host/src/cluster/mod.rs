@@ -8,6 +8,7 @@
 //! outcome   the answer → what came of it
 //! events    notes from dispatch → Events on the pod
 //! explain   an error → one line with the mend
+//! overriding  what `gatehost override` asks: a pod, its annotation, a refusal
 //! ```
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -25,6 +26,7 @@ mod explain;
 mod health;
 mod object;
 mod outcome;
+mod overriding;
 mod patch;
 #[cfg(test)]
 mod testing;
@@ -33,6 +35,7 @@ mod watch;
 pub use client::ConnectError;
 pub use events::{Dropped, OnDrop, Recorder};
 pub use health::WatchHealth;
+pub use overriding::{AskError, RefusalEvent};
 pub use patch::{DryRun, KubeWriter, PodWriter};
 
 /// Which cluster, which pods of it, and whether to write.

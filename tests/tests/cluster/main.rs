@@ -9,6 +9,7 @@ mod gates;
 mod live;
 mod others;
 mod policies;
+mod overriding;
 mod rates;
 mod readme;
 mod refused;

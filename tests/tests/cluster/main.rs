@@ -7,6 +7,7 @@ mod deploy;
 mod faults;
 mod gates;
 mod live;
+mod obeyed;
 mod others;
 mod policies;
 mod overriding;

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod pure {
-    mod selector;
     mod overrides;
+    mod selector;
 }
 
 const GOOD: &str = "\

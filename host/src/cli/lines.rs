@@ -65,7 +65,9 @@ impl Lines {
 }
 
 fn differs(old: &Row, new: &Row) -> bool {
-    let told = |row: &Row| (row.status, row.fault, row.reason.clone(), row.message.clone(), row.check.clone(), row.dry_run.clone());
+    let told = |row: &Row| {
+        (row.status, row.fault, row.reason.clone(), row.message.clone(), row.check.clone(), row.dry_run.clone())
+    };
     told(old) != told(new)
 }
 

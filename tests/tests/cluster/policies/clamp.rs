@@ -23,7 +23,7 @@ const FOREIGN: &str = "other.example.org/state";
 const CONDITIONS: &str = "clamp-conditions";
 const PODS: &str = "clamp-pods";
 
-const PODS: usize = 5;
+const REPLICAS: usize = 5;
 
 /// A check that turns its gates at once, and all of them.
 fn check(word: &str) -> String {
@@ -64,22 +64,22 @@ fn the_host_does_its_whole_job_under_the_clamp() {
         let built = fs::read(t.plugin("annotation.wasm", "p.wasm")?)?;
         t.file("approved.yaml", check("yes"));
         t.start_host(&[]).await?;
-        t.create(&gated_workload("Deployment", "web", PODS, &[APPROVED])).await?;
-        let pods = t.wait_for_containers("app=web", PODS).await?;
-        t.wait_for_status("app=web", PODS, APPROVED, "False").await?;
+        t.create(&gated_workload("Deployment", "web", REPLICAS, &[APPROVED])).await?;
+        let pods = t.wait_for_containers("app=web", REPLICAS).await?;
+        t.wait_for_status("app=web", REPLICAS, APPROVED, "False").await?;
         for pod in &pods {
             set_condition(&t.pods(), &pod.name_any(), &uid(pod)?, FOREIGN, "True").await?;
         }
         t.kubectl(&["annotate", "pods", "--all", &format!("{APPROVED}=yes")])?;
-        t.wait_for_ready("app=web", PODS, "True").await?;
+        t.wait_for_ready("app=web", REPLICAS, "True").await?;
         t.file("approved.yaml", check("certainly"));
-        t.wait_for_ready("app=web", PODS, "False").await?;
+        t.wait_for_ready("app=web", REPLICAS, "False").await?;
         t.guest("rude", "p.wasm")?;
-        t.wait_for_status("app=web", PODS, APPROVED, "Unknown").await?;
+        t.wait_for_status("app=web", REPLICAS, APPROVED, "Unknown").await?;
         t.file("p.wasm", built);
-        t.wait_for_status("app=web", PODS, APPROVED, "False").await?;
+        t.wait_for_status("app=web", REPLICAS, APPROVED, "False").await?;
         t.kubectl(&["annotate", "pods", "--all", "--overwrite", &format!("{APPROVED}=certainly")])?;
-        t.wait_for_ready("app=web", PODS, "True").await?;
+        t.wait_for_ready("app=web", REPLICAS, "True").await?;
 
         let metrics = t.host.as_ref().context("no host")?.metrics().await?;
         assert!(metrics.sum("gatehost_patches_total", &[("result", "written")]) >= 30.0);

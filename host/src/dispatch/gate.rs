@@ -244,6 +244,14 @@ impl Gate {
         self.status() == Some(Status::True) && status != Status::True && !self.released
     }
 
+    /// Nothing holds it any more.
+    pub(super) fn let_go(&mut self) {
+        self.hold = None;
+        if let Some(rare) = &mut self.rare {
+            rare.told_hold = None;
+        }
+    }
+
     /// Until when the damper holds a gate that would turn from True now, if it does.
     pub(super) fn damped(&mut self, now: Duration) -> Option<Duration> {
         let most = self.rule.as_ref()?.policy.max_flaps as usize;

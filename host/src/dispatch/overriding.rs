@@ -40,7 +40,7 @@ impl Core {
         let said = match text.map(|text| overrides::parse(text)) {
             None => vec![],
             Some(Err(error)) => {
-                notes.push(note(entry, None, NoteKind::OverrideRefused, format!("{ANNOTATION}: {error}")));
+                notes.push(note(entry, None, NoteKind::OverrideRefused, error.to_string()));
                 vec![]
             }
             Some(Ok(said)) => entry.mine(said, &mut notes),

@@ -70,6 +70,12 @@ impl Core {
     /// Queues the pod's write if one is due, or sets the timer for when it will be.
     pub(super) fn plan_write(&mut self, uid: &Arc<str>, now: Now) {
         let Some(entry) = self.pods.get_mut(uid) else { return };
+        for gate in &mut entry.gates {
+            let turns = gate.wanted().is_some_and(|wanted| gate.turns_away(wanted.status));
+            if gate.hold.is_some() && !turns {
+                gate.let_go();
+            }
+        }
         let (digest, waits) = (entry.digest, entry.waits_for_a_later_version());
         let needs = entry.gates.iter().filter_map(|gate| gate.need(digest)).filter(|need| !(need.bound && waits));
         let write = &mut entry.write;
@@ -227,7 +233,7 @@ fn may_turn(
         let why = format!("maxUnready of {} is used up", owners::describe(&entry.packed.open()));
         (NoteKind::HeldByBudget, reason::HELD_BY_BUDGET, why, None)
     } else {
-        entry.gates[at].rare().told_hold = None;
+        entry.gates[at].let_go();
         return Ok(());
     };
     let said = format!("would be {} ({}), and stays True because {why}", wanted.status.as_str(), wanted.reason);

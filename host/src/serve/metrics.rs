@@ -37,6 +37,8 @@ pub struct Metrics {
     differing: Family<ByCheck, Gauge>,
     /// What `gates` holds, so that checks that are gone can be taken out.
     counted: HashSet<Standing>,
+    /// The checks that have been counted in any way.
+    checks: HashSet<Arc<str>>,
     /// When `gates` may be counted anew.
     count_after: Option<Instant>,
     /// Whether something has changed since.
@@ -98,6 +100,7 @@ impl Metrics {
             overridden: Family::default(),
             differing: Family::default(),
             counted: HashSet::new(),
+            checks: HashSet::new(),
             count_after: None,
             uncounted: false,
             generation: Gauge::default(),
@@ -183,9 +186,14 @@ impl Metrics {
         self.counted = counted;
         let by_check = [&self.held, &self.stale, &self.overridden, &self.differing];
         for (family, counts) in by_check.into_iter().zip([tally.held, tally.stale, tally.overridden, tally.differs]) {
-            family.clear();
+            // Set before others are taken out, so that no scrape sees a gap.
+            let gone: Vec<_> = self.checks.iter().filter(|check| !counts.contains_key(*check)).cloned().collect();
+            self.checks.extend(counts.keys().cloned());
             for (check, n) in counts {
                 family.get_or_create(&ByCheck { check }).set(i64::try_from(n).unwrap_or(i64::MAX));
+            }
+            for check in gone {
+                family.remove(&ByCheck { check });
             }
         }
     }

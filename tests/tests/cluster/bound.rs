@@ -1,6 +1,5 @@
 //! What the API server makes of a patch that names the version of the pod that was judged.
 
-use anyhow::Result;
 use gatehost_tests::{
     objects::{APPROVED, gated_pod, status_of, uid},
     trial::{Trial, run},

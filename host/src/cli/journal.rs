@@ -1,4 +1,4 @@
-//! What `run` logs: one line for each transition, fault, refused write and problem of the catalog, and no line twice.
+//! What `run` logs: one line for each note of dispatch, refused write and problem of the catalog, and no line twice.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,55 +12,22 @@ use tokio::sync::watch;
 use crate::{
     catalog::{Problem, Snapshot},
     decide::{Fault, Verdict},
-    dispatch::{Call, Core, GateKey, Note, Observer, Outcome, Patch},
+    dispatch::{Call, Core, Note, NoteKind, Observer, Outcome, Patch},
     serve::Metrics,
 };
 
 /// Logs what dispatch does.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    gates: HashMap<GateKey, Known>,
     /// Pods whose write was refused or failed and has not succeeded since, with what was said.
     unwritten: HashMap<Arc<str>, String>,
     /// How many entries make a look at what can be forgotten worthwhile.
     limit: usize,
 }
 
-/// What has been told of a gate.
-#[derive(Debug)]
-struct Known {
-    check: Arc<str>,
-    /// The status that stands, as far as it is known; the empty text where none does.
-    status: Arc<str>,
-    fault: Option<Box<str>>,
-}
-
 impl Observer for Journal {
-    fn answered(&mut self, call: &Call, answer: &Result<Verdict, Fault>, _: Duration) {
-        let known = self.gates.entry(call.key.clone()).or_insert_with(|| {
-            let pod = call.pod.open();
-            let status = pod.condition(&call.key.gate).map(|standing| standing.status.as_str()).unwrap_or_default();
-            Known { check: call.check.clone(), status: status.into(), fault: None }
-        });
-        known.check = call.check.clone();
-        match answer {
-            Ok(_) => known.fault = None,
-            Err(fault) if known.fault.as_deref() == Some(fault.reason.as_str()) => {}
-            Err(fault) => {
-                known.fault = Some(fault.reason.as_str().into());
-                let pod = call.pod.open();
-                tracing::warn!(
-                    gate = %call.key.gate,
-                    pod = %format_args!("{}/{}", pod.namespace, pod.name),
-                    check = %call.check,
-                    kind = ?fault.kind,
-                    reason = fault.reason,
-                    detail = fault.message,
-                    "fault"
-                );
-            }
-        }
-    }
+    /// A fault is told by its note: once for each kind.
+    fn answered(&mut self, _: &Call, _: &Result<Verdict, Fault>, _: Duration) {}
 
     fn wrote(&mut self, patch: &Patch, outcome: &Outcome, _: Duration) {
         let pod = format_args!("{}/{}", patch.namespace, patch.name);
@@ -69,7 +36,6 @@ impl Observer for Journal {
                 if self.unwritten.remove(&patch.uid).is_some() {
                     tracing::info!(%pod, "writes succeed again");
                 }
-                self.transitions(patch);
             }
             Outcome::Replaced => {
                 self.unwritten.remove(&patch.uid);
@@ -81,50 +47,32 @@ impl Observer for Journal {
         }
     }
 
-    fn noted(&mut self, _: &Note) {}
+    fn noted(&mut self, note: &Note) {
+        let Note { gate, check, kind, message, .. } = note;
+        let pod = format_args!("{}/{}", note.namespace, note.name);
+        let (gate, check, reason) = (gate.as_deref(), check.as_deref(), kind.reason());
+        match kind {
+            NoteKind::Turned(to) => {
+                tracing::info!(gate, %pod, to = to.as_str(), check, detail = message, "transition");
+            }
+            NoteKind::Fault => tracing::warn!(gate, %pod, check, detail = message, "fault"),
+            kind if kind.is_warning() => tracing::warn!(gate, %pod, check, reason, detail = message, "attention"),
+            _ => tracing::info!(gate, %pod, check, reason, detail = message, "note"),
+        }
+    }
 
     fn changed(&mut self, core: &Core) {
-        let size = self.gates.len() + self.unwritten.len();
-        if size <= self.limit {
+        if self.unwritten.len() <= self.limit {
             return;
         }
-        // Gates come and go; what is kept stays in proportion to those that are there.
-        let live: HashSet<_> = core.gates().map(|gate| (gate.uid, gate.gate)).collect();
-        self.gates.retain(|key, _| live.contains(&(&key.uid, &key.gate)));
-        let pods: HashSet<_> = live.iter().map(|(uid, _)| *uid).collect();
-        self.unwritten.retain(|uid, _| pods.contains(uid));
+        // Pods come and go; what is kept stays in proportion to those that are there.
+        let live: HashSet<_> = core.gates().map(|gate| gate.uid).collect();
+        self.unwritten.retain(|uid, _| live.contains(uid));
         self.limit = 2 * live.len() + 1024;
     }
 }
 
 impl Journal {
-    fn transitions(&mut self, patch: &Patch) {
-        for (gate, condition) in &patch.conditions {
-            let key = GateKey { uid: patch.uid.clone(), gate: gate.clone(), dry_run: false };
-            let to = condition.status.as_str();
-            let known = self.gates.get_mut(&key);
-            // Only a change of status has a new time of transition.
-            if condition.last_transition.is_some() {
-                let (from, check) = known.as_ref().map_or(("", ""), |known| (&*known.status, &*known.check));
-                tracing::info!(
-                    %gate,
-                    pod = %format_args!("{}/{}", patch.namespace, patch.name),
-                    // Ours has not changed, so somebody else wrote another one, and it is set right.
-                    from = if from == to { "another writer's" } else if from.is_empty() { "none" } else { from },
-                    to,
-                    reason = condition.reason,
-                    check,
-                    "transition"
-                );
-            }
-            if let Some(known) = known
-                && *known.status != *to
-            {
-                known.status = to.into();
-            }
-        }
-    }
-
     fn unwritten(&mut self, patch: &Patch, error: &str, what: &'static str) {
         let told = self.unwritten.insert(patch.uid.clone(), error.to_owned());
         if told.as_deref() != Some(error) {
@@ -184,28 +132,23 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::{
-        cli::logging::Lines,
-        decide::{Condition, FaultKind, Status},
-        pod::{self, Packed, Pod},
-    };
+    use crate::{cli::logging::Lines, decide::Status};
 
-    const GATE: &str = "example.com/warm";
-
-    fn call() -> Call {
-        let standing = pod::Condition { status: "False".into(), ..pod::Condition::default() };
-        let conditions = vec![(GATE.to_owned(), standing)];
-        let pod = Pod { namespace: "shop".into(), name: "web-0".into(), conditions, ..Pod::default() };
-        let key = GateKey { uid: "u".into(), gate: GATE.into(), dry_run: false };
-        let (pod, waited) = (Packed::new(&pod), Duration::ZERO);
-        Call { id: 1, key, check: "warm".into(), generation: 1, pod, now: 0, waited }
+    fn note(kind: NoteKind, message: &str) -> Note {
+        Note {
+            namespace: "shop".into(),
+            name: "web-0".into(),
+            uid: "u".into(),
+            gate: Some("example.com/warm".into()),
+            check: Some("warm".into()),
+            kind,
+            message: message.to_owned(),
+        }
     }
 
-    fn patch(status: Status, last_transition: Option<i64>) -> Patch {
-        let (reason, message) = ("Warm".to_owned(), String::new());
-        let condition = Condition { status, reason, message, last_transition, observed_generation: None };
+    fn patch() -> Patch {
         let (namespace, name) = ("shop".into(), "web-0".into());
-        Patch { id: 1, namespace, name, uid: "u".into(), version: None, conditions: vec![(GATE.into(), condition)] }
+        Patch { id: 1, namespace, name, uid: "u".into(), version: None, conditions: Vec::new() }
     }
 
     /// The lines that are logged.
@@ -218,22 +161,25 @@ mod tests {
     }
 
     #[test]
-    fn a_transition_tells_what_stood_before_and_a_message_alone_is_none() {
-        let verdict =
-            Verdict { status: Status::True, reason: "Warm".into(), message: String::new(), recheck_after: None };
+    fn each_note_is_one_line_at_its_level() {
         let lines = logged(|journal| {
-            journal.answered(&call(), &Ok(verdict), Duration::ZERO);
-            journal.wrote(&patch(Status::True, Some(1_000)), &Outcome::Written(None), Duration::ZERO);
-            journal.wrote(&patch(Status::True, None), &Outcome::Written(None), Duration::ZERO);
-            journal.wrote(&patch(Status::Unknown, Some(2_000)), &Outcome::Written(None), Duration::ZERO);
+            journal.noted(&note(NoteKind::Turned(Status::True), "Warm: 3 of 3"));
+            journal.noted(&note(NoteKind::Fault, "Deadline: 2 s"));
+            journal.noted(&note(NoteKind::HeldByBudget, "would be False"));
+            journal.noted(&note(NoteKind::Restarted, "app"));
+            journal.noted(&Note { gate: None, check: None, ..note(NoteKind::ReadyDisagrees, "for 30 s") });
         });
-        assert_eq!(lines.len(), 2, "{lines:#?}");
-        for part in
-            ["transition", "gate=example.com/warm", "pod=shop/web-0", "from=\"False\"", "to=\"True\"", "check=\"warm\""]
-        {
-            assert!(lines[0].contains(part), "no {part} in {lines:#?}");
+        assert_eq!(lines.len(), 5, "{lines:#?}");
+        let expected: [&[&str]; 5] = [
+            &["INFO transition gate=\"example.com/warm\" pod=shop/web-0 to=\"True\" check=\"warm\"", "Warm: 3 of 3"],
+            &["WARN fault", "check=\"warm\"", "Deadline: 2 s"],
+            &["WARN attention", "reason=\"HeldByBudget\"", "would be False"],
+            &["INFO note", "reason=\"Restarted\""],
+            &["WARN attention pod=shop/web-0 reason=\"ReadyDisagrees\""],
+        ];
+        for (line, parts) in lines.iter().zip(expected) {
+            assert!(parts.iter().all(|part| line.contains(part)), "not {parts:?}: {line}");
         }
-        assert!(lines[1].contains("from=\"True\" to=\"Unknown\""), "{lines:#?}");
     }
 
     #[test]
@@ -253,20 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_and_a_refusal_are_told_once_until_they_change() {
-        let fault = |reason: &str| {
-            Err(Fault { kind: FaultKind::Trap, reason: reason.into(), message: String::new(), retry_after: None })
-        };
+    fn a_refusal_is_told_once_until_it_changes() {
         let refused = |by: &str| Outcome::Refused(by.to_owned());
         let lines = logged(|journal| {
-            for reason in ["Trap", "Trap", "Deadline"] {
-                journal.answered(&call(), &fault(reason), Duration::ZERO);
-            }
             for outcome in [refused("policy a"), refused("policy a"), refused("policy b"), Outcome::Written(None)] {
-                journal.wrote(&patch(Status::True, None), &outcome, Duration::ZERO);
+                journal.wrote(&patch(), &outcome, Duration::ZERO);
             }
         });
         let starts: Vec<_> = lines.iter().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
-        assert_eq!(starts, ["fault", "fault", "refused", "refused", "writes"], "{lines:#?}");
+        assert_eq!(starts, ["refused", "refused", "writes"], "{lines:#?}");
     }
 }

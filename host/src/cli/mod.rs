@@ -25,6 +25,7 @@ use crate::sandbox::Sandbox;
 mod allocator;
 mod byhand;
 mod completion;
+mod decisions;
 mod dev;
 mod journal;
 mod lines;
@@ -38,6 +39,7 @@ mod table;
 mod target;
 mod tasks;
 mod text;
+mod told;
 mod view;
 mod wanted;
 

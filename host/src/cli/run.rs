@@ -15,17 +15,18 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Failure, check_directories,
+    decisions::Decisions,
     journal::{self, Journal},
     logging::{Format, Logs, Sink},
     on_runtime,
     tasks::{Stop, Tasks},
+    told::Told,
 };
 use crate::{
     catalog::{self, Catalog, Snapshot},
     check::is_label,
     cluster::{self, Cluster, Recorder},
-    decide::{Fault, Verdict},
-    dispatch::{self, Call, Core, Event, Inputs, Note, Observer, Outcome, Patch, drive},
+    dispatch::{Event, Inputs, drive},
     sandbox::Sandbox,
     serve::{self, Agreement, Metrics, Pulse},
 };
@@ -54,7 +55,10 @@ Exit codes:
 
 KUBECONFIG is honoured as by kubectl. Where there is no kubeconfig, the settings
 of the pod that it runs in are used. The service account needs get, list and
-watch on pods, and patch on pods/status."
+watch on pods, patch on pods/status, create and patch on events.events.k8s.io,
+and, without --namespace, list and watch on namespaces. The last two are for
+Events and for checks that select by namespace labels; all else goes on without.
+With --namespace, Roles in these namespaces are enough."
 )]
 pub(super) struct Args {
     /// Directories with plugins and checks
@@ -87,6 +91,8 @@ pub(super) struct Args {
     /// Where /livez, /readyz and /metrics are served: all IPv4 addresses unless given; [::]:8080 takes IPv6 as well
     #[arg(long, value_name = "ADDRESS", env = "GATEHOST_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
+    #[command(flatten)]
+    decisions: Decisions,
     #[command(flatten)]
     logs: Logs,
 }
@@ -138,8 +144,7 @@ async fn start(args: Args, sandbox: Sandbox, tasks: &mut Tasks) -> Result<(), Fa
     tasks.spawn("the catalog's log", journal::follow(catalog.clone(), metrics.clone()));
     tasks.spawn("serving", serve::serve(listener, registry, metrics.clone(), pulse(&cluster, &catalog)));
     let events = watch_pods(&cluster, &metrics, tasks);
-    let options = dispatch::Options { dry_run: args.dry_run, seed: fastrand::u64(..), ..dispatch::Options::default() };
-    let inputs = Inputs { catalog, events, writer: cluster.writer(), options };
+    let inputs = Inputs { catalog, events, writer: cluster.writer(), options: args.decisions.options(args.dry_run) };
     let recorder = record_events(&cluster, &metrics, tasks);
     let observer = Told { metrics, journal: Journal::default(), recorder, dry_run: args.dry_run };
     let stop: Stop = tasks.stop();
@@ -171,6 +176,12 @@ fn watch_pods(cluster: &Cluster, metrics: &Metrics, tasks: &mut Tasks) -> mpsc::
             Ok(())
         });
     }
+    if let Some(watch) = cluster.watch_namespaces(&sender) {
+        tasks.spawn("the watch of namespaces", async move {
+            watch.await;
+            Ok(())
+        });
+    }
     let (sender, events) = mpsc::channel(64);
     let mut agreement = Agreement::new(metrics);
     tasks.spawn("the stream of pods", async move {
@@ -192,46 +203,6 @@ fn record_events(cluster: &Cluster, metrics: &Metrics, tasks: &mut Tasks) -> Opt
         Ok(())
     });
     Some(recorder)
-}
-
-/// Metrics, the log and Events, told of what happens. Of what a dry run pretends to write, which the writer itself logs, they
-/// are told nothing.
-struct Told {
-    metrics: Metrics,
-    journal: Journal,
-    recorder: Option<Recorder>,
-    dry_run: bool,
-}
-
-impl Observer for Told {
-    fn answered(&mut self, call: &Call, answer: &Result<Verdict, Fault>, took: Duration) {
-        self.metrics.answered(call, answer, took);
-        self.journal.answered(call, answer, took);
-    }
-
-    fn wrote(&mut self, patch: &Patch, outcome: &Outcome, took: Duration) {
-        if !self.dry_run {
-            self.metrics.wrote(patch, outcome, took);
-            self.journal.wrote(patch, outcome, took);
-        }
-    }
-
-    fn noted(&mut self, note: &Note) {
-        self.metrics.noted(note);
-        self.journal.noted(note);
-        if let Some(recorder) = &self.recorder {
-            recorder.record(note);
-        }
-    }
-
-    fn changed(&mut self, core: &Core) {
-        self.metrics.changed(core);
-        self.journal.changed(core);
-    }
-
-    fn again(&self) -> Option<tokio::time::Instant> {
-        self.metrics.again()
-    }
 }
 
 /// What /readyz and /metrics ask the cluster and the catalog.

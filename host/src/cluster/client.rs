@@ -14,7 +14,7 @@ use kube::{
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
-use super::{Limits, deadline::Deadline, explain::one_line, health::WatchHealth};
+use super::{Limits, deadline::Deadline, explain::one_line, health::WatchHealth, renew::Renewing};
 
 /// Why there is no client. Each says in one line what was looked at and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ pub enum ConnectError {
 }
 
 /// Where settings are looked for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     /// `--kubeconfig`.
     pub(super) explicit: Option<PathBuf>,
@@ -114,28 +114,56 @@ impl Places {
     }
 }
 
+/// What was found.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) config: Config,
+    /// All that was read: where one of these changes, so may the settings.
+    pub(super) files: Vec<PathBuf>,
+    /// Where to look again.
+    pub(super) from: Option<(Places, Option<String>)>,
+}
+
+impl From<Config> for Settings {
+    /// Settings that never change.
+    fn from(config: Config) -> Self {
+        Self { config, files: Vec::new(), from: None }
+    }
+}
+
 /// Finds and reads the settings.
-pub(super) async fn config(places: &Places, context: Option<&str>) -> Result<Config, ConnectError> {
+pub(super) async fn settings(places: Places, context: Option<String>) -> Result<Settings, ConnectError> {
     let candidates = places.files();
     let there = |p: &&PathBuf| places.explicit.is_some() || p.exists();
     let files: Vec<&PathBuf> = candidates.iter().filter(there).collect();
-    if files.is_empty() {
-        if places.in_cluster {
-            return Config::incluster().map_err(ConnectError::InCluster);
+    let (config, authority) = if files.is_empty() {
+        if !places.in_cluster {
+            let looked = if candidates.is_empty() { "$HOME/.kube/config".to_owned() } else { names(&candidates) };
+            return Err(ConnectError::NoKubeconfig { looked });
         }
-        let looked = if candidates.is_empty() { "$HOME/.kube/config".to_owned() } else { names(&candidates) };
-        return Err(ConnectError::NoKubeconfig { looked });
-    }
-    let mut merged = Kubeconfig::default();
-    for file in &files {
-        let unreadable = |e| ConnectError::Unreadable { file: file.display().to_string(), what: explain(&e) };
-        let read = Kubeconfig::read_from(file).map_err(unreadable)?;
-        merged = merged.merge(read).map_err(unreadable)?;
-    }
-    resolve(merged, &names(&files), context).await
+        (Config::incluster().map_err(ConnectError::InCluster)?, None)
+    } else {
+        let mut merged = Kubeconfig::default();
+        for file in &files {
+            let unreadable = |e| ConnectError::Unreadable { file: file.display().to_string(), what: explain(&e) };
+            let read = Kubeconfig::read_from(file).map_err(unreadable)?;
+            merged = merged.merge(read).map_err(unreadable)?;
+        }
+        resolve(merged, &names(&files), context.as_deref()).await?
+    };
+    let user = &config.auth_info;
+    let named = [authority, user.token_file.clone(), user.client_certificate.clone(), user.client_key.clone()];
+    let named = named.into_iter().flatten().map(PathBuf::from).chain(config.root_cert_file.clone());
+    let files = files.into_iter().cloned().chain(named).collect();
+    Ok(Settings { config, files, from: Some((places, context)) })
 }
 
-async fn resolve(kubeconfig: Kubeconfig, files: &str, context: Option<&str>) -> Result<Config, ConnectError> {
+/// The settings of one context, and the file that its cluster's authority is in.
+async fn resolve(
+    kubeconfig: Kubeconfig,
+    files: &str,
+    context: Option<&str>,
+) -> Result<(Config, Option<String>), ConnectError> {
     let files = files.to_owned();
     let known = kubeconfig.contexts.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
     let known = if known.is_empty() { "none".to_owned() } else { known };
@@ -143,13 +171,17 @@ async fn resolve(kubeconfig: Kubeconfig, files: &str, context: Option<&str>) -> 
     let Some(name) = asked.map(str::to_owned) else {
         return Err(ConnectError::NoContext { files, known });
     };
-    if !kubeconfig.contexts.iter().any(|c| c.name == name) {
+    let Some(chosen) = kubeconfig.contexts.iter().find(|c| c.name == name) else {
         return Err(ConnectError::UnknownContext { files, name, known });
-    }
+    };
+    let cluster = chosen.context.as_ref().map(|context| &context.cluster);
+    let cluster = kubeconfig.clusters.iter().find(|c| Some(&c.name) == cluster).and_then(|c| c.cluster.as_ref());
+    let authority = cluster.and_then(|cluster| cluster.certificate_authority.clone());
     let options = KubeConfigOptions { context: Some(name), cluster: None, user: None };
-    Config::from_custom_kubeconfig(kubeconfig, &options)
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
-        .map_err(|e| ConnectError::BadContext { files, what: explain(&e) })
+        .map_err(|e| ConnectError::BadContext { files, what: explain(&e) })?;
+    Ok((config, authority))
 }
 
 /// One line: the client's own text repeats its causes, and shows the lines of the file around a fault.
@@ -160,8 +192,16 @@ fn explain(error: &KubeconfigError) -> String {
     }
 }
 
-/// Makes the client: no retries of its own, every request with a deadline.
-pub(super) fn build(mut config: Config, limits: Limits, health: Arc<WatchHealth>) -> Result<Client, ConnectError> {
+/// Makes the client: every request with a deadline, and with the settings as they are now.
+pub(super) fn build(settings: Settings, limits: Limits, health: Arc<WatchHealth>) -> Result<Client, ConnectError> {
+    let namespace = settings.config.default_namespace.clone();
+    let renewing = Renewing::new(settings, limits)?;
+    let builder = ClientBuilder::new(renewing, namespace);
+    Ok(builder.with_layer(&Deadline { limit: limits.answer, health }).build())
+}
+
+/// A client of these settings: no retries of its own.
+pub(super) fn connect(mut config: Config, limits: Limits) -> Result<Client, ConnectError> {
     config.default_retry = false;
     config.connect_timeout = Some(limits.answer);
     config.read_timeout = Some(limits.silence);
@@ -171,9 +211,7 @@ pub(super) fn build(mut config: Config, limits: Limits, health: Arc<WatchHealth>
     let agent = HeaderValue::from_static(concat!("gatehost/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));
     let url = config.cluster_url.to_string();
-    let builder =
-        ClientBuilder::try_from(config).map_err(|source| ConnectError::Client { url, source: Box::new(source) })?;
-    Ok(builder.with_layer(&Deadline { limit: limits.answer, health }).build())
+    Client::try_from(config).map_err(|source| ConnectError::Client { url, source: Box::new(source) })
 }
 
 fn names(files: &[impl AsRef<Path>]) -> String {
@@ -221,7 +259,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_kubeconfig_the_places_and_the_mend_are_named() {
         let places = Places { home: Some("/nowhere".into()), ..Places::default() };
-        let error = config(&places, None).await.unwrap_err().to_string();
+        let error = settings(places.clone(), None).await.unwrap_err().to_string();
         assert!(error.contains("/nowhere/.kube/config") && error.contains("--kubeconfig FILE"), "{error}");
     }
 
@@ -229,7 +267,7 @@ mod tests {
     async fn a_file_that_was_named_must_be_there() {
         let dir = Dir::new("named");
         let places = Places { explicit: Some(dir.0.join("none")), in_cluster: true, ..Places::default() };
-        let error = config(&places, None).await.unwrap_err();
+        let error = settings(places.clone(), None).await.unwrap_err();
         assert!(matches!(&error, ConnectError::Unreadable { file, .. } if file.ends_with("/none")), "{error}");
     }
 
@@ -238,11 +276,11 @@ mod tests {
         let dir = Dir::new("garbage");
         let text = "users:\n- name: u\n  user: {token: secret}\n  user: [\n";
         let places = Places { explicit: Some(dir.file("a", text)), ..Places::default() };
-        let error = anyhow::Error::from(config(&places, None).await.unwrap_err());
+        let error = anyhow::Error::from(settings(places.clone(), None).await.unwrap_err());
         let line = format!("{error:#}");
         assert!(line.contains("line 4") && !line.contains("secret") && !line.contains('\n'), "{line}");
         let places = Places { explicit: Some(dir.0.clone()), ..Places::default() };
-        let line = format!("{:#}", anyhow::Error::from(config(&places, None).await.unwrap_err()));
+        let line = format!("{:#}", anyhow::Error::from(settings(places.clone(), None).await.unwrap_err()));
         assert_eq!(line.matches("Is a directory").count(), 1, "{line}");
     }
 
@@ -253,9 +291,12 @@ mod tests {
         let b = dir.file("b", &kubeconfig("two", "https://two:6443"));
         let listed = Some(env::join_paths([a, dir.0.join("none"), b]).unwrap());
         let places = Places { listed, ..Places::default() };
-        assert_eq!(config(&places, None).await.unwrap().cluster_url.host(), Some("one"));
-        assert_eq!(config(&places, Some("two")).await.unwrap().cluster_url.host(), Some("two"));
-        let error = config(&places, Some("three")).await.unwrap_err();
+        assert_eq!(settings(places.clone(), None).await.unwrap().config.cluster_url.host(), Some("one"));
+        assert_eq!(
+            settings(places.clone(), Some("two".to_owned())).await.unwrap().config.cluster_url.host(),
+            Some("two")
+        );
+        let error = settings(places.clone(), Some("three".to_owned())).await.unwrap_err();
         assert!(matches!(&error, ConnectError::UnknownContext { known, .. } if known == "one, two"), "{error}");
     }
 
@@ -265,7 +306,7 @@ mod tests {
         let text =
             kubeconfig("one", "https://one:6443").replace(r#""current-context": "one""#, r#""current-context": """#);
         let places = Places { explicit: Some(dir.file("a", &text)), ..Places::default() };
-        let error = config(&places, None).await.unwrap_err();
+        let error = settings(places.clone(), None).await.unwrap_err();
         assert!(matches!(&error, ConnectError::NoContext { known, .. } if known == "one"), "{error}");
     }
 }

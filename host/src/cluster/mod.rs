@@ -4,6 +4,8 @@
 //! client    which API server, with which credentials
 //! deadline  every request ends: a layer around the client's service
 //! watch     pods → events for dispatch; heals by itself
+//! renew     goes on with credentials and certificates that have changed
+//! namespaces  their labels → events for dispatch
 //! patch     a patch from dispatch → one request
 //! outcome   the answer → what came of it
 //! events    notes from dispatch → Events on the pod
@@ -24,10 +26,12 @@ mod deadline;
 mod events;
 mod explain;
 mod health;
+mod namespaces;
 mod object;
 mod outcome;
 mod overriding;
 mod patch;
+mod renew;
 #[cfg(test)]
 mod testing;
 mod watch;
@@ -98,17 +102,18 @@ impl Default for Limits {
 /// # Errors
 /// There is no kubeconfig, it cannot be used, or it has no such context.
 pub async fn connect(options: Options) -> Result<Cluster, ConnectError> {
-    let config =
-        client::config(&client::Places::from_env(options.kubeconfig.clone()), options.context.as_deref()).await?;
-    Cluster::new(config, options, Limits::default())
+    let settings =
+        client::settings(client::Places::from_env(options.kubeconfig.clone()), options.context.clone()).await?;
+    Cluster::new(settings, options, Limits::default())
 }
 
 impl Cluster {
-    fn new(config: kube::Config, options: Options, limits: Limits) -> Result<Self, ConnectError> {
+    fn new(settings: impl Into<client::Settings>, options: Options, limits: Limits) -> Result<Self, ConnectError> {
         let health = Arc::new(WatchHealth::new(&options.namespaces));
-        let url = config.cluster_url.to_string().trim_end_matches('/').into();
-        let namespace = config.default_namespace.as_str().into();
-        let client = client::build(config, limits, Arc::clone(&health))?;
+        let settings = settings.into();
+        let url = settings.config.cluster_url.to_string().trim_end_matches('/').into();
+        let namespace = settings.config.default_namespace.as_str().into();
+        let client = client::build(settings, limits, Arc::clone(&health))?;
         Ok(Self { client, url, namespace, limits, options, health })
     }
 
@@ -143,6 +148,14 @@ impl Cluster {
             events,
         };
         Box::pin(watch.run(self.client.clone()))
+    }
+
+    /// The watch of the namespaces' labels, for [`Event::Namespace`], where the host works all namespaces. It lives until
+    /// the receiver is gone, and nothing waits for it: it may lack the right.
+    pub fn watch_namespaces(&self, events: &mpsc::Sender<Event>) -> Option<BoxFuture<'static, ()>> {
+        let (seconds, url) = (self.limits.watch_seconds, Arc::clone(&self.url));
+        let watch = namespaces::Namespaces { seconds, url, events: events.clone() };
+        self.options.namespaces.is_empty().then(|| Box::pin(watch.run(self.client.clone())) as BoxFuture<'static, ()>)
     }
 
     /// How the watches are doing, for metrics and readiness.

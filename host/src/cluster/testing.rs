@@ -65,6 +65,11 @@ impl Server {
         Self { url, requests, bodies, _tasks: tasks }
     }
 
+    /// Where it listens.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The heads of the requests so far.
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()

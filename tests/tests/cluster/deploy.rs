@@ -76,7 +76,7 @@ fn the_policies_are_accepted_as_they_are_shipped() {
 }
 
 #[test]
-fn the_service_account_may_read_pods_and_patch_their_status_and_nothing_else() {
+fn the_service_account_may_read_pods_patch_their_status_write_events_and_see_namespaces_and_nothing_else() {
     run(async |t: &mut Trial| {
         let deployed = rules(&t.deployed_kubeconfig().await?, &t.namespace).await?;
         // What every service account has, so what one without any binding has.
@@ -85,7 +85,17 @@ fn the_service_account_may_read_pods_and_patch_their_status_and_nothing_else() {
         let everyone = rules(&plain, &t.namespace).await?;
         assert!(deployed.is_superset(&everyone));
         let own: Vec<_> = deployed.difference(&everyone).map(String::as_str).collect();
-        assert_eq!(own, ["get  pods", "list  pods", "patch  pods/status", "watch  pods"]);
+        let expected = [
+            "create events.k8s.io events",
+            "get  pods",
+            "list  namespaces",
+            "list  pods",
+            "patch  pods/status",
+            "patch events.k8s.io events",
+            "watch  namespaces",
+            "watch  pods",
+        ];
+        assert_eq!(own, expected);
 
         let host = t.deployed_kubeconfig().await?;
         let can = |args: &[&str]| t.plane.kubectl_as(&host, &[&["auth", "can-i"], args].concat()).is_ok();

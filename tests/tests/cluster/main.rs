@@ -4,6 +4,7 @@
 mod blind;
 mod bound;
 mod deploy;
+mod events;
 mod faults;
 mod gates;
 mod live;

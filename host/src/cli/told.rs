@@ -1,0 +1,54 @@
+//! Who is told of what dispatch does, in `run`.
+
+use std::time::Duration;
+
+use super::journal::Journal;
+use crate::{
+    cluster::Recorder,
+    decide::{Fault, Verdict},
+    dispatch::{Call, Core, Note, NoteKind, Observer, Outcome, Patch},
+    serve::Metrics,
+};
+
+/// Metrics, the log and Events. Of what a dry run pretends to write, which the writer itself logs, they are told nothing.
+pub(super) struct Told {
+    pub(super) metrics: Metrics,
+    pub(super) journal: Journal,
+    /// Nothing in a dry run.
+    pub(super) recorder: Option<Recorder>,
+    pub(super) dry_run: bool,
+}
+
+impl Observer for Told {
+    fn answered(&mut self, call: &Call, answer: &Result<Verdict, Fault>, took: Duration) {
+        self.metrics.answered(call, answer, took);
+        self.journal.answered(call, answer, took);
+    }
+
+    fn wrote(&mut self, patch: &Patch, outcome: &Outcome, took: Duration) {
+        if !self.dry_run {
+            self.metrics.wrote(patch, outcome, took);
+            self.journal.wrote(patch, outcome, took);
+        }
+    }
+
+    fn noted(&mut self, note: &Note) {
+        if self.dry_run && matches!(note.kind, NoteKind::Turned(_)) {
+            return;
+        }
+        self.metrics.noted(note);
+        self.journal.noted(note);
+        if let Some(recorder) = &self.recorder {
+            recorder.record(note);
+        }
+    }
+
+    fn changed(&mut self, core: &Core) {
+        self.metrics.changed(core);
+        self.journal.changed(core);
+    }
+
+    fn again(&self) -> Option<tokio::time::Instant> {
+        self.metrics.again()
+    }
+}

@@ -181,10 +181,11 @@ fn terminal_until(running: &mut Running, text: &str) -> String {
 #[test]
 fn help_teaches_every_verb_with_examples_and_exit_codes() {
     for (args, parts) in [
-        (&["--help"][..], &["run", "dev", "completion", "Examples:", "Exit codes:"][..]),
+        (&["--help"][..], &["run", "dev", "explain", "completion", "Examples:", "Exit codes:"][..]),
         (&["run", "--help"], &["GATEHOST_NAMESPACE", "GATEHOST_LOG", "KUBECONFIG", "0.0.0.0:8080", "Exit codes:"]),
         (&["override", "--help"], &["--clear", "--reason", "--context", "24h", "--max-override", "Exit codes:"]),
         (&["dev", "--help"], &["--once", "NO_COLOR", "\"gates\"", "Exit codes of --once:"]),
+        (&["explain", "--help"], &["pod NAME", "--context", "KUBECONFIG", "\"findings\"", "Exit codes:"]),
     ] {
         let (code, out, err) = output(&mut gatehost(args));
         assert_eq!((code, err.as_str()), (0, ""));
@@ -349,6 +350,15 @@ fn run_without_a_kubeconfig_is_one_line_and_exit_2() {
     let (code, out, err) = output(gatehost(&["run", "--listen", "127.0.0.1:0"]).arg("/tmp"));
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     assert_eq!(err.lines().filter(|line| line.starts_with("gatehost: ")).count(), 1, "{err}");
+}
+
+#[test]
+fn explain_of_a_server_that_is_not_there_is_one_line_and_exit_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = gatehost(&["explain", "pod", "web-0", "--kubeconfig"]);
+    let (code, out, err) = output(command.arg(kubeconfig(&directory)));
+    assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{err}");
+    assert!(err.starts_with("gatehost: http://127.0.0.1:1: connection refused"), "{err}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! run         works a cluster: catalog + cluster + serve + dispatch, and `journal` for the log
 //! dev         works the pods in the directories: `local` stands in for the API server, `screen` shows a `view`
 //! once        `dev --once`: every gate asked once, one document
+//! explain     why a pod is not Ready: `cluster` reads, no host is asked
 //! override    sets a gate by hand for a while: `wanted` reads what is wanted, `byhand` says how to do without a host
 //! completion  shell completion
 //! ```
@@ -27,6 +28,7 @@ mod byhand;
 mod completion;
 mod decisions;
 mod dev;
+mod explain;
 mod journal;
 mod lines;
 mod local;
@@ -51,14 +53,17 @@ Examples:
   gatehost dev plugins/demo          watch checks decide pods, without a cluster
   gatehost dev --once -o json DIR    the same once, as a test in a pipeline
   gatehost run /etc/gatehost         decide the gates of a cluster's pods
+  gatehost explain pod web-0         tell why a pod is not Ready
   gatehost override pod web-0 example.com/warm=True --for 30m --reason 'cache is down'
                                      set a gate by hand for a while
 
 Exit codes:
-  0  done, or ended by a signal; for `dev --once`: every gate is True
-  1  it broke at work; for `dev --once`: a gate is not True; for `override`:
-     no host followed
-  2  a flag, a directory, a document in it or a kubeconfig is wrong
+  0  done, or ended by a signal; for `dev --once`: every gate is True; for
+     `explain`: the pod is Ready
+  1  it broke at work; for `dev --once`: a gate is not True; for `explain`: the
+     pod is not Ready; for `override`: no host followed
+  2  a flag, a directory, a document in it or a kubeconfig is wrong; for
+     `explain`: it cannot be told
 
 A directory holds plugins (*.wasm) and YAML documents of kind Check, and for
 `dev` of kind Pod as well. Edits take effect at once, without a restart. Flags
@@ -92,6 +97,7 @@ impl Cli {
 enum Verb {
     Run(run::Args),
     Dev(dev::Args),
+    Explain(explain::Args),
     Override(overriding::Args),
     Completion(completion::Args),
 }
@@ -119,6 +125,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Dev(args) => dev::run(args),
+        Verb::Explain(args) => explain::run(args),
         Verb::Override(args) => overriding::run(args),
         Verb::Completion(args) => completion::run(&args),
     };

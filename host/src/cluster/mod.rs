@@ -8,6 +8,7 @@
 //! namespaces  their labels → events for dispatch
 //! patch     a patch from dispatch → one request
 //! outcome   the answer → what came of it
+//! inspect   one pod and what stands around it → what a command shows; `writers`: who wrote its conditions
 //! events    notes from dispatch → Events on the pod
 //! explain   an error → one line with the mend
 //! overriding  what `gatehost override` asks: a pod, its annotation, a refusal
@@ -26,6 +27,7 @@ mod deadline;
 mod events;
 mod explain;
 mod health;
+mod inspect;
 mod namespaces;
 mod object;
 mod outcome;
@@ -35,10 +37,12 @@ mod renew;
 #[cfg(test)]
 mod testing;
 mod watch;
+mod writers;
 
 pub use client::ConnectError;
 pub use events::{Dropped, OnDrop, Recorder};
 pub use health::WatchHealth;
+pub use inspect::{Budget, InspectError, Inspected, Told};
 pub use overriding::{AskError, RefusalEvent};
 pub use patch::{DryRun, KubeWriter, PodWriter};
 

@@ -5,6 +5,7 @@ mod blind;
 mod bound;
 mod deploy;
 mod events;
+mod explain;
 mod faults;
 mod gates;
 mod live;

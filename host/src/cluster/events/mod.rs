@@ -35,6 +35,8 @@ mod object;
 #[cfg(test)]
 mod testing;
 
+pub(super) use object::CONTROLLER;
+
 /// Notes that wait to be written.
 const WAITING: usize = 1024;
 /// How long to wait before the second and the third attempt, where the server does not say.

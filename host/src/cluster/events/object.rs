@@ -16,7 +16,7 @@ use super::memory::Series;
 use crate::dispatch::{Note, NoteKind};
 
 /// Who reports: a qualified name.
-const CONTROLLER: &str = "gatehost.dev/gatehost";
+pub(in crate::cluster) const CONTROLLER: &str = "gatehost.dev/gatehost";
 /// The longest text that the API takes, in bytes.
 const NOTE: usize = 1024;
 /// The longest name of an instance.

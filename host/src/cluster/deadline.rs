@@ -4,16 +4,16 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 use tower::{BoxError, Layer, Service};
 
-use super::health::WatchHealth;
+use super::{health::WatchHealth, outcome::retry_after};
 
 /// The server took longer than it may.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub(super) struct TooSlow {
 }
 
 /// Puts a deadline on the head of every answer, and on the whole of every answer but a watch's. What arrives on a watch
-/// is told to [`WatchHealth`].
+/// is told to [`WatchHealth`], and for how long the server wants none; it says when a watch may be opened.
 #[derive(Clone)]
 pub(super) struct Deadline {
     pub(super) limit: Duration,
@@ -62,10 +62,15 @@ where
         let Deadline { limit, health } = self.deadline.clone();
         let scope = health.scope(request.uri().path());
         let watch = request.uri().query().is_some_and(|q| q.split('&').any(|p| p == "watch=true"));
-        let end = Instant::now() + limit;
+        let wait = scope.filter(|_| watch).map_or(Duration::ZERO, |scope| health.opening(scope));
         let answer = self.inner.call(request);
         Box::pin(async move {
+            sleep(wait).await;
+            let end = Instant::now() + limit;
             let response = timeout_at(end, answer).await.map_err(|_| TooSlow { limit })?.map_err(Into::into)?;
+            if let (Some(scope), Some(wait)) = (scope, held(&response)) {
+                health.hold(scope, wait);
+            }
             let heard = scope.filter(|_| response.status().is_success()).map(|scope| (health, scope));
             Ok(response.map(|inner| {
                 let body = BoundedBody { inner, limit, end: (!watch).then(|| Box::pin(sleep_until(end))), heard };
@@ -74,6 +79,12 @@ where
             }))
         })
     }
+}
+
+/// How long a server that has too much to do asks to be left alone.
+fn held<B>(response: &Response<B>) -> Option<Duration> {
+    let is_busy = matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    is_busy.then(|| retry_after(response.headers(), SystemTime::now()))?
 }
 
 /// An answer's body that fails once its time is over.

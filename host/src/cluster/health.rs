@@ -1,4 +1,4 @@
-//! When each watch last heard from the API server.
+//! When each watch last heard from the API server, and from when on it may ask again.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -6,6 +6,8 @@ use std::{
 };
 
 use tokio::time::Instant;
+
+use super::pace::{Pace, nanoseconds};
 
 /// How the watches are doing. Everything the server says on a watch counts as a sign of life: the answer that opens
 /// it, events, bookmarks; so does a list. A quiet cluster is heard from at least every 25 s.
@@ -21,6 +23,7 @@ struct Scope {
     path: String,
     /// Nanoseconds since `start`.
     heard: AtomicU64,
+    pace: Pace,
     listed: AtomicBool,
 }
 
@@ -31,7 +34,7 @@ impl WatchHealth {
         if paths.is_empty() {
             paths.push("/api/v1/pods".to_owned());
         }
-        let scope = |path| Scope { path, heard: AtomicU64::new(0), listed: AtomicBool::new(false) };
+        let scope = |path| Scope { path, heard: AtomicU64::new(0), pace: Pace::new(), listed: AtomicBool::new(false) };
         Self { start: Instant::now(), scopes: paths.into_iter().map(scope).collect() }
     }
 
@@ -53,9 +56,25 @@ impl WatchHealth {
 
     pub(super) fn hear(&self, scope: usize) {
         if let Some(scope) = self.scopes.get(scope) {
-            let now = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            scope.heard.store(now, Ordering::Relaxed);
+            scope.heard.store(nanoseconds(self.start.elapsed()), Ordering::Relaxed);
         }
+    }
+
+    /// The server wants no list and no watch of this scope for so long.
+    pub(super) fn hold(&self, scope: usize, wait: Duration) {
+        if let Some(scope) = self.scopes.get(scope) {
+            scope.pace.hold(wait, self.start.elapsed());
+        }
+    }
+
+    /// How much of that is left.
+    pub(super) fn held(&self, scope: u32) -> Duration {
+        self.scopes.get(scope as usize).map_or(Duration::ZERO, |scope| scope.pace.held(self.start.elapsed()))
+    }
+
+    /// A watch is about to be opened: how long to wait before.
+    pub(super) fn opening(&self, scope: usize) -> Duration {
+        self.scopes.get(scope).map_or(Duration::ZERO, |scope| scope.pace.opening(self.start.elapsed()))
     }
 
     /// Whether anything was heard after `at`.

@@ -3,6 +3,7 @@
 //! ```text
 //! client    which API server, with which credentials
 //! deadline  every request ends: a layer around the client's service
+//! pace      when a watch may ask again
 //! watch     pods → events for dispatch; heals by itself
 //! renew     goes on with credentials and certificates that have changed
 //! namespaces  their labels → events for dispatch
@@ -32,6 +33,7 @@ mod namespaces;
 mod object;
 mod outcome;
 mod overriding;
+mod pace;
 mod patch;
 mod renew;
 #[cfg(test)]

@@ -68,7 +68,7 @@ fn replaced(code: u16, status: &Status) -> bool {
 
 /// The `Retry-After` header: seconds, or a date in one of HTTP's three forms, which is taken relative to the server's own
 /// `Date`, since the clocks may differ. Nothing where it is neither.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
     let date = |text| httpdate::parse_http_date(text).ok();
     let value = text(RETRY_AFTER)?;

@@ -53,7 +53,8 @@ impl Watch {
             page_size: Some(PAGE),
             ..watcher::Config::default()
         };
-        let mut stream = pin!(watcher::watcher(api, config));
+        let begin = || watcher::watcher(api.clone(), config.clone());
+        let mut stream = pin!(begin());
         let mut trouble = Told::default();
         let mut listing = Listing::Idle;
         loop {
@@ -78,9 +79,13 @@ impl Watch {
                     }
                 }
                 Some(Err(error)) => {
-                    self.tell(&error, &mut trouble);
+                    if self.tell(&error, &mut trouble) == Kind::Said(410) {
+                        // The watcher lists anew only where the server says so inside a watch, not where it refuses to
+                        // open one.
+                        stream.set(begin());
+                    }
                     tokio::select! {
-                        () = sleep(trouble.wait()) => {}
+                        () = sleep(trouble.wait().max(self.health.held(self.scope))) => {}
                         () = self.events.closed() => return,
                     }
                 }
@@ -118,7 +123,7 @@ impl Watch {
     }
 
     /// Logs trouble, once for each kind until the watch works again.
-    fn tell(&self, error: &Error, told: &mut Told) {
+    fn tell(&self, error: &Error, told: &mut Told) -> Kind {
         let Trouble { kind, line } = match error {
             Error::InitialListFailed(e) => explain(e, LIST, &self.url),
             Error::WatchStartFailed(e) | Error::WatchFailed(e) => explain(e, WATCH, &self.url),
@@ -143,6 +148,7 @@ impl Watch {
             tracing::warn!(namespace = self.name(), "{line}");
             told.kind = Some(kind);
         }
+        kind
     }
 
     fn over(&self, told: &mut Told) {
@@ -200,7 +206,10 @@ impl Default for Told {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     use tokio::{task::JoinSet, time::timeout};
 
@@ -280,6 +289,62 @@ mod tests {
         })
         .await;
         assert_eq!(events(&server, 3).await, ["ListStarted(0)", "ListDone(0)", "0 late"]);
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_is_refused_with_410_is_listed_anew() {
+        let opened = Arc::new(AtomicUsize::new(0));
+        let gone = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}"#;
+        let server = Server::start(move |head| {
+            if !head.contains("watch=true") {
+                list(&[])
+            } else if opened.fetch_add(1, Ordering::Relaxed) == 0 {
+                Reply::whole("410 Gone", "", gone)
+            } else {
+                Reply::head("")
+            }
+        })
+        .await;
+        let expected = ["ListStarted(0)", "ListDone(0)", "ListStarted(0)", "ListDone(0)"];
+        assert_eq!(events(&server, 4).await, expected);
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_is_cut_at_once_is_not_opened_in_a_hot_loop() {
+        let change = format!(r#"{{"type":"MODIFIED","object":{}}}"#, pod("late", GATED)) + "\n";
+        let opened = Arc::new(AtomicUsize::new(0));
+        let server = Server::start(move |head| {
+            if !head.contains("watch=true") {
+                list(&[])
+            } else if opened.fetch_add(1, Ordering::Relaxed) < 3 {
+                Reply::whole("200 OK", "", "")
+            } else {
+                Reply::head(&change)
+            }
+        })
+        .await;
+        let begin = Instant::now();
+        assert_eq!(events(&server, 3).await, ["ListStarted(0)", "ListDone(0)", "0 late"]);
+        // Openings are a quarter, a half and a whole second apart at least.
+        assert!(begin.elapsed() > Duration::from_millis(1600), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_asks_for_time_is_given_it() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let times = Arc::clone(&asked);
+        let server = Server::start(move |head| {
+            if head.contains("watch=true") {
+                return Reply::head("");
+            }
+            let mut times = times.lock().unwrap();
+            times.push(Instant::now());
+            if times.len() == 1 { Reply::whole("429 Too Many Requests", "Retry-After: 2\r\n", "") } else { list(&[]) }
+        })
+        .await;
+        assert_eq!(events(&server, 2).await, ["ListStarted(0)", "ListDone(0)"]);
+        let times = asked.lock().unwrap().clone();
+        assert!(times[1] - times[0] >= Duration::from_secs(2), "{times:?}");
     }
 
     #[test]

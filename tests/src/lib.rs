@@ -30,6 +30,7 @@
 use std::path::{Path, PathBuf};
 
 pub mod controlplane;
+pub mod crowd;
 pub mod endpoints;
 pub mod host;
 pub mod metrics;

@@ -78,6 +78,8 @@ pub struct Proxy {
 /// What every connection looks at.
 struct Shared {
     rules: Mutex<Rules>,
+    /// How often the rules were cleared.
+    cleared: watch::Sender<u64>,
     notes: Mutex<Notes>,
     cuts: broadcast::Sender<(Kind, Cut)>,
     /// What is put into open watches, which then end.
@@ -95,6 +97,7 @@ impl Proxy {
         let port = ports::free();
         let shared = Arc::new(Shared {
             rules: Mutex::default(),
+            cleared: watch::Sender::new(0),
             notes: Mutex::default(),
             cuts: broadcast::Sender::new(64),
             last_words: broadcast::Sender::new(64),
@@ -146,9 +149,10 @@ impl Proxy {
         lock(&self.shared.rules).add(kind.into(), times, fault);
     }
 
-    /// No rule any more. What rules have done to requests that are in flight stays done.
+    /// No rule any more, and [`Fault::Wait`] is over. What else rules have done to requests in flight stays done.
     pub fn clear(&self) {
         lock(&self.shared.rules).clear();
+        self.shared.cleared.send_modify(|times| *times += 1);
     }
 
     /// Does this to the connections that are open now and whose last request was of this kind ([`Kind::Any`]: all).

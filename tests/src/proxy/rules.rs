@@ -56,6 +56,8 @@ impl Kind {
 pub enum Fault {
     /// It is passed on this much later.
     Delay(Duration),
+    /// It is passed on when the rules are cleared.
+    Wait,
     /// The connection is closed; the API server hears nothing of the request.
     Close,
     /// The connection is reset; the API server hears nothing of the request.

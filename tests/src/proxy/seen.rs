@@ -24,6 +24,8 @@ pub struct Seen {
     pub body: Value,
     /// The code that was answered; none as long as nothing was, so for ever where a fault left it at that.
     pub answered: Option<u16>,
+    /// When that was.
+    pub answered_at: Option<Instant>,
     number: u64,
 }
 
@@ -37,6 +39,7 @@ impl Seen {
             query: query.to_owned(),
             body: Value::Null,
             answered: None,
+            answered_at: None,
             number: 0,
         }
     }
@@ -82,6 +85,7 @@ impl Notes {
     pub(super) fn answered(&mut self, number: u64, code: u16) {
         if let Ok(at) = self.all.binary_search_by_key(&number, |seen| seen.number) {
             self.all[at].answered = Some(code);
+            self.all[at].answered_at = Some(Instant::now());
         }
     }
 

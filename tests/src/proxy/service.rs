@@ -54,8 +54,13 @@ impl Service {
         let body = body.collect().await.map_err(Broken::other)?.to_bytes();
         seen.body = serde_json::from_slice(&body).unwrap_or_default();
         *lock(&self.last) = Some(seen.clone());
+        // Before the rules are looked at: clearing them right afterwards is not to be missed.
+        let mut cleared = self.shared.cleared.subscribe();
         let fault = lock(&self.shared.rules).take(&seen);
         let number = lock(&self.shared.notes).arrived(seen);
+        if matches!(fault, Some(Fault::Wait)) {
+            cleared.changed().await.map_err(Broken::other)?;
+        }
         let request = Request::from_parts(head, Full::new(body));
         let response = self.meet(fault, &kind, request).await?;
         lock(&self.shared.notes).answered(number, response.status().as_u16());
@@ -77,7 +82,7 @@ impl Service {
             }
             Some(Fault::Answer(answer)) => return answer.response(),
             Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
-            Some(Fault::Lose | Fault::Stall | Fault::Truncate) | None => {}
+            Some(Fault::Wait | Fault::Lose | Fault::Stall | Fault::Truncate) | None => {}
         }
         // Before the watch is opened: nothing is said between.
         let last_words = (*kind == Kind::Watch).then(|| self.shared.last_words.subscribe());

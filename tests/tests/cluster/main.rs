@@ -1,7 +1,6 @@
 //! Facts on a real control plane, one file a behaviour.
 #![allow(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
-mod blind;
 mod bound;
 mod deploy;
 mod events;
@@ -20,5 +19,4 @@ mod reload;
 mod rollout;
 mod scope;
 mod settle;
-mod silent;
 mod start;

@@ -9,13 +9,20 @@ use kube::{ResourceExt as _, api::ListParams};
 use serde_json::json;
 
 use crate::{
-    objects::{gated_pod, status_of},
+    objects::{approval_with, gated_pod, status_of},
     trial::Trial,
     wait::{Seen, until},
 };
 
 /// Requests of the harness at once.
 const AT_ONCE: usize = 32;
+
+/// A check for them, as a document: its gate is [`APPROVED`](crate::objects::APPROVED), which turns at the first answer,
+/// as often and for as many pods as it may be.
+pub fn check() -> String {
+    let fields = json!({ "startWhen": "always", "maxUnready": "100%", "maxFlapsPerMinute": 6000 });
+    approval_with("annotation.wasm", "yes", fields)
+}
 
 /// Creates the pods `NAME-0`, `NAME-1`, ... with one gate and the label `crowd: NAME`; their names.
 pub async fn gather(t: &Trial, name: &str, count: usize, gate: &str) -> Result<Vec<String>> {

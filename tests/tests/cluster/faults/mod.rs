@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use gatehost_tests::{
     crowd,
-    objects::{APPROVED, approval},
+    objects::APPROVED,
     proxy::{Kind, Proxy, Seen},
     trial::{ROLLOUT, Trial},
     wait::{Seen as Looked, throughout, until},
@@ -36,7 +36,7 @@ impl Crowd {
     /// `count` pods, all answered False, and the host at rest.
     async fn start(t: &mut Trial, count: usize) -> Result<Self> {
         t.plugin("annotation.wasm", "annotation.wasm")?;
-        t.file("approved.yaml", approval("annotation.wasm", "yes"));
+        t.file("approved.yaml", crowd::check());
         let pods = crowd::gather(t, CROWD, count, APPROVED).await?;
         let proxy = Proxy::start(&t.plane).await?;
         t.start_host_through(&proxy, &[]).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use gatehost_tests::{
     crowd,
-    objects::{APPROVED, approval},
+    objects::APPROVED,
     proxy::{Answer, Cut, Fault, Kind, Proxy, Seen},
     soak,
     trial::{ROLLOUT, Trial, run},
@@ -36,7 +36,7 @@ fn a_host_that_starts_on_a_past_state_makes_nothing_true_that_is_no_longer_so() 
     run(async |t: &mut Trial| {
         const PODS: usize = 5;
         t.plugin("annotation.wasm", "annotation.wasm")?;
-        t.file("approved.yaml", approval("annotation.wasm", "yes"));
+        t.file("approved.yaml", crowd::check());
         let pods = crowd::gather(t, "crowd", PODS, APPROVED).await?;
         crowd::annotate(t, &pods, APPROVED, "yes").await?;
         let past = list(t).await?;
@@ -69,7 +69,7 @@ fn a_host_that_starts_on_a_past_state_makes_nothing_true_that_is_no_longer_so() 
 fn events_and_lists_older_than_what_is_known_change_nothing() {
     run(async |t: &mut Trial| {
         t.plugin("annotation.wasm", "annotation.wasm")?;
-        t.file("approved.yaml", approval("annotation.wasm", "yes"));
+        t.file("approved.yaml", crowd::check());
         let pods = crowd::gather(t, "crowd", 5, APPROVED).await?;
         crowd::annotate(t, &pods, APPROVED, "yes").await?;
         let past = list(t).await?;

@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_hours(365 * 24);
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Decisions")]
 pub(super) struct Decisions {
-    /// Gates of this domain that no check answers get Unknown with the reason NoCheck; repeat it, or separate domains
+    /// Gates of this domain that no check answers get Unknown with the reason `NoCheck`; repeat it, or separate domains
     /// with commas, for several
     #[arg(long, value_name = "DOMAIN", env = "GATEHOST_CLAIM", value_delimiter = ',', value_parser = domain)]
     claim: Vec<String>,
@@ -42,7 +42,6 @@ impl Decisions {
             max_override: self.max_override,
             writes_per_second: self.kube_api_qps,
             write_burst: self.kube_api_burst,
-            ..Options::default()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What `run` logs: one line for each note of dispatch, refused write and problem of the catalog, and no line twice.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -21,6 +21,9 @@ use crate::{
 pub(super) struct Journal {
     /// Pods whose write was refused or failed and has not succeeded since, with what was said.
     unwritten: HashMap<Arc<str>, String>,
+    /// The checks that select no pod, as of the core's revision.
+    unused: BTreeSet<Arc<str>>,
+    revision: u64,
     /// How many entries make a look at what can be forgotten worthwhile.
     limit: usize,
 }
@@ -62,6 +65,14 @@ impl Observer for Journal {
     }
 
     fn changed(&mut self, core: &Core) {
+        if core.revision() != self.revision {
+            self.revision = core.revision();
+            let unused = core.unused();
+            for check in unused.difference(&self.unused) {
+                tracing::warn!(%check, "selects no pod that has its gate: see its spec.select");
+            }
+            self.unused = unused;
+        }
         if self.unwritten.len() <= self.limit {
             return;
         }

@@ -72,6 +72,8 @@ pub struct Core {
     lists: HashMap<u32, u32>,
     /// The scopes that have been listed once.
     pub(super) listed: HashSet<u32>,
+    /// How often the checks in force changed or a list was completed.
+    pub(super) revision: u64,
     /// Condition types and namespaces in use, so that a hundred thousand gates share one name.
     names: BTreeSet<Arc<str>>,
 }
@@ -125,6 +127,7 @@ impl Core {
             next_id: 0,
             lists: HashMap::new(),
             listed: HashSet::new(),
+            revision: 0,
             names: BTreeSet::new(),
         }
     }
@@ -292,6 +295,7 @@ impl Core {
 
     /// Drops what a complete list did not hold; after the first one the owners' pods are known.
     fn sweep(&mut self, scope: u32, now: Now) {
+        self.revision += 1;
         let list = self.lists.get(&scope).copied().unwrap_or_default();
         let stale = |e: &Entry| e.scope == scope && e.list != list;
         let gone: Vec<_> = self.pods.values().filter(|e| stale(e)).map(|e| e.uid.clone()).collect();
@@ -324,6 +328,11 @@ impl Core {
             }
             self.plan_write(&uid, now);
         }
+    }
+
+    /// Whether every list that was begun has been completed once.
+    pub(super) fn is_listed(&self) -> bool {
+        !self.lists.is_empty() && self.lists.keys().all(|scope| self.listed.contains(scope))
     }
 
     /// Whether the host writes a pod's condition of this type, so that it makes no gate due.

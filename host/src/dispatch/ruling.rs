@@ -7,6 +7,7 @@ use crate::{check::is_reserved, pod::Pod};
 
 impl Core {
     pub(super) fn take_rules(&mut self, rules: Rules, now: Now) {
+        self.revision += 1;
         let before = std::mem::replace(&mut self.rules, rules);
         let after = &self.rules;
         let kinds = |rules: &Rules| rules.live.keys().chain(rules.dry_run.keys()).cloned().collect::<BTreeSet<_>>();

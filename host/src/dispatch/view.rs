@@ -1,12 +1,16 @@
 //! What the core shows of itself.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     Core,
     gate::{Gate, Hold, State},
 };
 use crate::{
+    check::Selection,
     decide::{Condition, Fault, Status},
     pod::Packed,
 };
@@ -44,8 +48,6 @@ pub struct Tally {
     pub overridden: BTreeMap<Arc<str>, u64>,
     /// By dry-run check: those that it would decide differently.
     pub differs: BTreeMap<Arc<str>, u64>,
-    /// By check: the pods whose gate it answers. A check with a selection that matches nothing is not in it.
-    pub answers: BTreeMap<Arc<str>, u64>,
 }
 
 impl Core {
@@ -70,6 +72,27 @@ impl Core {
         })
     }
 
+    /// Grows when the checks in force change or a list of pods is complete: when [`Core::unused`] is worth another look.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The checks whose selection matches none of the pods, once all are listed. It walks over all gates.
+    pub fn unused(&self) -> BTreeSet<Arc<str>> {
+        if !self.is_listed() {
+            return BTreeSet::new();
+        }
+        let rules = self.rules.live.values().chain(self.rules.dry_run.values());
+        let selecting = rules.filter(|rule| rule.select != Selection::default());
+        let mut unused: BTreeSet<_> = selecting.map(|rule| rule.check.clone()).collect();
+        if !unused.is_empty() {
+            for rule in self.pods.values().flat_map(|entry| &entry.gates).filter_map(|gate| gate.rule.as_ref()) {
+                unused.remove(&rule.check);
+            }
+        }
+        unused
+    }
+
     /// Counts the gates. It walks over all of them.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
@@ -80,7 +103,6 @@ impl Core {
                     *of.entry(rule.check.clone()).or_default() += 1;
                 }
             };
-            count(&mut tally.answers, true);
             let rare = gate.rare.as_ref();
             if gate.dry_run {
                 count(&mut tally.differs, rare.is_some_and(|rare| rare.differs));

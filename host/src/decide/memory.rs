@@ -68,10 +68,19 @@ pub struct Asked<'a> {
     pub policy: &'a Policy,
     /// What stands on the pod.
     pub standing: Option<&'a Condition>,
+    /// A True is on its way to the pod, or never gets there: the check is only tried.
+    pub rises: bool,
     /// The generation of the pod that was judged; 0 for none.
     pub generation: u64,
     /// The instant of the answer.
     pub now: Now,
+}
+
+impl Asked<'_> {
+    /// Whether the pod's condition is True, or about to be.
+    fn is_up(&self) -> bool {
+        self.rises || self.standing.is_some_and(|standing| standing.status == Status::True)
+    }
 }
 
 const NOTHING: Past = Past { verdict: false, void: false, was_true: false };
@@ -173,6 +182,8 @@ impl Memory {
     fn passes(&mut self, status: Status, asked: &Asked<'_>) -> bool {
         match (self.in_force(asked.standing), status) {
             (None, _) | (Some(Status::True), Status::True) => true,
+            // A True that was decided and does not stand is protected by nothing.
+            (Some(Status::True), _) if !asked.is_up() => true,
             (Some(Status::True), _) => self.fails(asked),
             (Some(_), Status::True) => {
                 self.successes = self.successes.saturating_add(1);
@@ -203,7 +214,7 @@ impl Memory {
 
     fn take_fault(&mut self, fault: Fault, asked: &Asked<'_>) -> Duration {
         self.faults = self.faults.saturating_add(1);
-        let Asked { policy, standing, generation, now } = *asked;
+        let Asked { policy, standing, generation, now, .. } = *asked;
         let backoff = policy.period.saturating_mul(1 << self.faults.saturating_sub(1).min(16));
         let longest = MAX_FAULT_BACKOFF.max(policy.period);
         let next = format!("asked again within {} s", longest.as_secs());

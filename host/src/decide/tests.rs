@@ -50,7 +50,8 @@ impl Bed {
             retry_after: None,
         };
         let now = self.now();
-        let asked = Asked { policy: &self.policy, standing: self.standing.as_ref(), generation: 3, now };
+        let standing = self.standing.as_ref();
+        let asked = Asked { policy: &self.policy, standing, rises: false, generation: 3, now };
         let wait = self.memory.take(answer.map(verdict).map_err(fault), &asked);
         if let Some(opinion) = self.memory.opinion.as_deref() {
             self.standing = Some(opinion.clone());

@@ -146,13 +146,18 @@ impl Core {
         }
         let before = gate.memory.fault.as_ref().map(|fault| fault.reason.clone());
         let steady = matches!(&answer, Ok(verdict) if verdict.recheck_after.is_none()) && !flight.periodic;
-        let asked = Asked { policy: &rule.policy, standing: stands.as_deref(), generation: flight.judged, now };
+        let said = answer.as_ref().ok().map(|verdict| verdict.status);
+        let rises = gate.dry_run || gate.sent == Some(Status::True);
+        let asked = Asked { policy: &rule.policy, standing: stands.as_deref(), rises, generation: flight.judged, now };
         let mut wait = gate.memory.take(answer, &asked);
         if steady {
             // Many gates begin, or change, at the same moment: from here on each has a beat of its own.
             wait = wait.mul_f64(0.5 + self.rng.f64() / 2.0);
         }
-        gate.judged = flight.digest;
+        // Neither a fault nor an answer that turns nothing yet bears out on this pod what was decided on another.
+        if said.is_some() && said == gate.memory.opinion.as_ref().map(|opinion| opinion.status) {
+            gate.judged = flight.digest;
+        }
         if gate.dry_run {
             gate.memory.wrote();
         } else {

@@ -261,16 +261,21 @@ impl Core {
         });
         entry.moved(pod);
         entry.look(pod);
-        // A pod that was let go and comes back (an old event after a refused write) may still have calls in flight.
-        for (id, flight) in self.calls.iter().filter(|(_, flight)| flight.key.uid == uid) {
-            if let Some(gate) = entry.gates.iter_mut().find(|gate| gate.kind == flight.key.gate && !flight.key.dry_run)
-            {
-                gate.state = State::Running(*id);
-            }
+        for gate in &mut entry.gates {
+            self.resume(&uid, gate);
         }
         entry.spent = entry.is_lost();
         self.owners.join(&entry);
         self.pods.insert(uid, entry);
+    }
+
+    /// A gate that was let go and comes back may still have a call in flight: it waits for its end, which tells nothing.
+    pub(super) fn resume(&self, uid: &Arc<str>, gate: &mut Gate) {
+        let key = gate.key(uid);
+        if let Some((id, flight)) = self.calls.iter().find(|(_, flight)| flight.key == key) {
+            gate.state = State::Running(*id);
+            gate.epoch = flight.epoch.wrapping_add(1);
+        }
     }
 
     fn drop_pod(&mut self, uid: &str, now: Now) {

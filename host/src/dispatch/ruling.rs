@@ -69,15 +69,19 @@ impl Core {
             }
         }
         entry.gates.retain(|gate| !gate.dry_run || gate.rule.is_some());
+        let mut tried = Vec::new();
         for kind in &pod.gates {
             let rule = self.rules.dry_run.get(kind.as_str()).filter(|_| !is_reserved(kind)).filter(selects);
             let is_it = |gate: &&Gate| *gate.kind == **kind;
             let known = entry.gates.iter().filter(is_it).any(|gate| gate.dry_run);
             let live = entry.gates.iter().find(is_it).map(|gate| gate.kind.clone());
             if let (Some(rule), Some(kind), false) = (rule, live, known) {
-                let gate = Gate::new(kind, true, pod);
-                entry.gates.push(Gate { rule: Some(rule.clone()), ..gate });
+                tried.push(Gate { rule: Some(rule.clone()), ..Gate::new(kind, true, pod) });
             }
+        }
+        tried.iter_mut().for_each(|gate| self.resume(uid, gate));
+        if let Some(entry) = self.pods.get_mut(uid) {
+            entry.gates.append(&mut tried);
         }
         self.tell_unanswered(uid, pod);
     }

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 
 use crate::{
     check::{is_reserved, is_subdomain},
+    cluster::WATCH_TIMEOUT,
     dispatch::Options,
 };
 
@@ -15,8 +16,8 @@ const LONGEST: Duration = Duration::from_hours(365 * 24);
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Decisions")]
 pub(super) struct Decisions {
-    /// Gates of this domain that no check answers get Unknown with the reason `NoCheck`; repeat it, or separate domains
-    /// with commas, for several
+    /// Gates of this domain that no check answers become Unknown, and say so; repeat it, or separate domains with
+    /// commas, for several
     #[arg(long, value_name = "DOMAIN", env = "GATEHOST_CLAIM", value_delimiter = ',', value_parser = domain)]
     claim: Vec<String>,
     /// The furthest end of an override, from now, such as 30m, 24h or 1h30m
@@ -56,9 +57,21 @@ fn domain(text: &str) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
+/// `--watch-timeout`.
+pub(super) fn watch_timeout(text: &str) -> Result<Duration, String> {
+    let (least, most) = (WATCH_TIMEOUT.start().as_secs(), WATCH_TIMEOUT.end().as_secs());
+    let duration = duration(text)?;
+    let whole = duration.subsec_nanos() == 0 && WATCH_TIMEOUT.contains(&duration);
+    whole.then_some(duration).ok_or_else(|| format!("must be whole seconds, {least}s to {most}s"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: SignedDuration = text.parse().map_err(|_| "no duration: such as 25s, 30m or 1h30m".to_owned())?;
+    Ok(Duration::try_from(parsed).unwrap_or_default())
+}
+
 fn period(text: &str) -> Result<Duration, String> {
-    let parsed: SignedDuration = text.parse().map_err(|_| "no duration: such as 30m, 24h or 1h30m".to_owned())?;
-    let duration = Duration::try_from(parsed).unwrap_or_default();
+    let duration = duration(text)?;
     if duration.is_zero() || duration > LONGEST {
         return Err(format!("must be more than 0 and at most {}h", LONGEST.as_secs() / 3600));
     }

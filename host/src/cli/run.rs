@@ -1,6 +1,13 @@
 //! `gatehost run`: a cluster's pods.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use clap::builder::FalseyValueParser;
@@ -8,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Failure, check_directories,
-    decisions::Decisions,
+    decisions::{self, Decisions},
     journal::{self, Journal},
     logging::{Format, Logs, Sink},
     on_runtime,
@@ -78,6 +85,11 @@ pub(super) struct Args {
     /// Work only pods with these labels, such as app=web,tier!=test; applied by the API server
     #[arg(short = 'l', long, value_name = "SELECTOR", env = "GATEHOST_POD_SELECTOR", help_heading = "Cluster")]
     pod_selector: Option<String>,
+    /// How long one watch stays open before it is opened anew, 7s to 25s; one that dies without a word is noticed 3
+    /// seconds later
+    #[arg(long, value_name = "DURATION", env = "GATEHOST_WATCH_TIMEOUT", default_value = "25s",
+          value_parser = decisions::watch_timeout, help_heading = "Cluster")]
+    watch_timeout: Duration,
     /// Decide and log, but write nothing
     #[arg(long, env = "GATEHOST_DRY_RUN", action = clap::ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     dry_run: bool,
@@ -156,6 +168,7 @@ async fn connect(args: &Args) -> Result<Cluster, Failure> {
         namespaces: namespaces.into_iter().cloned().collect(),
         pod_selector: given(&args.pod_selector),
         dry_run: args.dry_run,
+        watch_timeout: Some(args.watch_timeout),
     };
     cluster::connect(options).await.map_err(Failure::input)
 }

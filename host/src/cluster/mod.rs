@@ -62,7 +62,13 @@ pub struct Options {
     pub pod_selector: Option<String>,
     /// `--dry-run`: log what would be written instead of writing it.
     pub dry_run: bool,
+    /// `--watch-timeout`: how long the server keeps one watch open, in whole seconds; the default where none is given.
+    /// A watch that dies silently is noticed 3 s later.
+    pub watch_timeout: Option<Duration>,
 }
+
+/// What [`Options::watch_timeout`] may be.
+pub const WATCH_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(7)..=Duration::from_secs(25);
 
 /// A cluster to work. Cheap to clone; nothing is asked of the server before [`Cluster::watch`] or a write.
 #[derive(Clone)]
@@ -97,8 +103,20 @@ impl Default for Limits {
             // A watch that dies silently is cut by its silence; opening it anew may meet another dead connection in the
             // pool and takes the whole of `answer`, by when all of them are cut: 28 + 30 s, and not more than 65.
             watch_seconds: 25,
-            silence: Duration::from_secs(28),
+            silence: Duration::from_secs(25) + NOTICED,
         }
+    }
+}
+
+/// How much longer than a watch should last nothing may be heard of it.
+const NOTICED: Duration = Duration::from_secs(3);
+
+impl Limits {
+    fn of(options: &Options) -> Self {
+        let default = Self::default();
+        let Some(seconds) = options.watch_timeout.map(|timeout| timeout.as_secs()) else { return default };
+        let watch_seconds = u32::try_from(seconds).unwrap_or(default.watch_seconds);
+        Self { watch_seconds, silence: Duration::from_secs(seconds) + NOTICED, ..default }
     }
 }
 
@@ -110,7 +128,8 @@ impl Default for Limits {
 pub async fn connect(options: Options) -> Result<Cluster, ConnectError> {
     let settings =
         client::settings(client::Places::from_env(options.kubeconfig.clone()), options.context.clone()).await?;
-    Cluster::new(settings, options, Limits::default())
+    let limits = Limits::of(&options);
+    Cluster::new(settings, options, limits)
 }
 
 impl Cluster {

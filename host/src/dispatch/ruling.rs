@@ -79,7 +79,9 @@ impl Core {
                 tried.push(Gate { rule: Some(rule.clone()), ..Gate::new(kind, true, pod) });
             }
         }
-        tried.iter_mut().for_each(|gate| self.resume(uid, gate));
+        for gate in &mut tried {
+            self.resume(uid, gate);
+        }
         if let Some(entry) = self.pods.get_mut(uid) {
             entry.gates.append(&mut tried);
         }

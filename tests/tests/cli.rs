@@ -245,7 +245,8 @@ fn once_is_0_when_every_gate_is_true_and_1_when_one_is_not() {
         assert_eq!(gate[key], json!(value));
     }
     assert!(gate["reason"].is_string() && gate["message"].is_string());
-    assert_eq!(gate.as_object().unwrap().len(), 8);
+    assert!(gate["dryRun"].is_null());
+    assert_eq!(gate.as_object().unwrap().len(), 9);
     assert_eq!(document["gates"][1]["pod"], "web-1");
 
     pod(&directory, "web-1", "example.com/approved", "no");

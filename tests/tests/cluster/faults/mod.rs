@@ -40,7 +40,7 @@ impl Crowd {
         let pods = crowd::gather(t, CROWD, count, APPROVED).await?;
         let proxy = Proxy::start(&t.plane).await?;
         // A watch that dies silently is noticed after 3 s more.
-        let args = if soak::full() { &[][..] } else { &["--watch-timeout", "7s"] };
+        let args = if gatehost_tests::soak::full() { &[][..] } else { &["--watch-timeout", "7s"] };
         t.start_host_through(&proxy, args).await?;
         let crowd = Self { wanted: crowd::all(&pods, "False"), proxy, pods };
         crowd.wait_until_right(t, ROLLOUT).await?;

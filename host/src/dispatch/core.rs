@@ -254,6 +254,7 @@ impl Core {
             write: Write { in_flight: self.writes.holds(&uid), ..Write::default() },
             owner: owners::owner(pod),
             spent: false,
+            budgets: Vec::new(),
             ready: false,
             was_ready: identity::has_been_ready(pod),
             disagrees: None,

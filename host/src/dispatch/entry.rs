@@ -11,6 +11,7 @@ use super::{
     gate::{Gate, Urgency},
 };
 use crate::{
+    check::MaxUnready,
     decide::{Condition, Status, identity},
     pod::{Packed, Pod},
 };
@@ -39,6 +40,8 @@ pub(super) struct Entry {
     pub(super) owner: Arc<str>,
     /// It had been ready or had a gate that was True, and is or has not now: it uses up a part of that budget.
     pub(super) spent: bool,
+    /// The budgets of the checks that answer its gates, as they were counted last.
+    pub(super) budgets: Vec<MaxUnready>,
     pub(super) ready: bool,
     pub(super) was_ready: bool,
     /// When people are told that kubelet's Ready disagrees, while it does.
@@ -116,6 +119,12 @@ impl Entry {
                 gate.sent = None;
             }
         }
+    }
+
+    /// The budgets of the checks that answer its gates.
+    pub(super) fn budgets(&self) -> Vec<MaxUnready> {
+        let rules = self.gates.iter().filter(|gate| !gate.dry_run).filter_map(|gate| gate.rule.as_ref());
+        rules.map(|rule| rule.policy.max_unready).collect()
     }
 
     /// Whether it uses up a part of its owner's disruption budget.

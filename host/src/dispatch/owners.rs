@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::entry::Entry;
-use crate::pod::Pod;
+use crate::{check::MaxUnready, pod::Pod};
 
 /// The pods by owner. A pod without one is an owner of itself.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ struct Group {
     lost: usize,
     /// Those with a gate that would turn and is held.
     held: BTreeSet<Arc<str>>,
+    /// The budgets of all checks that answer a gate of one of them, and for how many.
+    budgets: Vec<(MaxUnready, usize)>,
 }
 
 /// Whose budget a pod counts for.
@@ -39,6 +41,7 @@ impl Owners {
         let group = self.0.entry(entry.owner.clone()).or_default();
         group.pods += 1;
         group.lost += usize::from(entry.spent);
+        group.budget(&[], &entry.budgets);
     }
 
     /// The pod is gone. Whose turn may have come.
@@ -47,6 +50,7 @@ impl Owners {
         group.pods = group.pods.saturating_sub(1);
         group.lost = group.lost.saturating_sub(usize::from(entry.spent));
         group.held.remove(&entry.uid);
+        group.budget(&entry.budgets, &[]);
         if group.pods == 0 {
             self.0.remove(&entry.owner);
             return vec![];
@@ -54,8 +58,15 @@ impl Owners {
         self.turns(entry)
     }
 
-    /// Takes note of whether the pod uses up a part of the budget.
+    /// Takes note of whether the pod uses up a part of the budget, and of what its checks allow.
     pub(super) fn count(&mut self, entry: &mut Entry) {
+        let budgets = entry.budgets();
+        if entry.budgets != budgets
+            && let Some(group) = self.0.get_mut(&entry.owner)
+        {
+            group.budget(&entry.budgets, &budgets);
+            entry.budgets = budgets;
+        }
         let lost = entry.is_lost();
         if std::mem::replace(&mut entry.spent, lost) != lost
             && let Some(group) = self.0.get_mut(&entry.owner)
@@ -64,9 +75,9 @@ impl Owners {
         }
     }
 
-    /// Whether the pod may be taken out of service: it is already, or the smallest budget of its checks allows one more.
+    /// Whether the pod may be taken out of service: it is already, or the smallest budget of its owner's checks allows one more.
     pub(super) fn allow(&self, entry: &Entry) -> bool {
-        entry.spent || self.0.get(&entry.owner).is_none_or(|group| group.free(entry) > 0)
+        entry.spent || self.0.get(&entry.owner).is_none_or(|group| group.free() > 0)
     }
 
     /// The pod waits for its turn.
@@ -79,7 +90,7 @@ impl Owners {
     /// Pods of the same owner that waited and may try now.
     pub(super) fn turns(&mut self, entry: &Entry) -> Vec<Arc<str>> {
         let Some(group) = self.0.get_mut(&entry.owner).filter(|group| !group.held.is_empty()) else { return vec![] };
-        let free = group.free(entry);
+        let free = group.free();
         let mut turns = Vec::new();
         while turns.len() < free
             && let Some(uid) = group.held.pop_first()
@@ -91,10 +102,24 @@ impl Owners {
 }
 
 impl Group {
-    /// How many more pods may be taken out of service.
-    fn free(&self, entry: &Entry) -> usize {
-        let budgets = entry.gates.iter().filter(|gate| !gate.dry_run).filter_map(|gate| gate.rule.as_ref());
-        let most = budgets.map(|rule| rule.policy.max_unready.of(self.pods)).min().unwrap_or(self.pods);
+    /// How many more pods may be taken out of service: of several checks the smallest budget counts.
+    fn free(&self) -> usize {
+        let most = self.budgets.iter().map(|(budget, _)| budget.of(self.pods)).min().unwrap_or(self.pods);
         most.saturating_sub(self.lost)
+    }
+
+    fn budget(&mut self, before: &[MaxUnready], after: &[MaxUnready]) {
+        for budget in before {
+            if let Some(known) = self.budgets.iter_mut().find(|(known, _)| known == budget) {
+                known.1 = known.1.saturating_sub(1);
+            }
+        }
+        for budget in after {
+            match self.budgets.iter_mut().find(|(known, _)| known == budget) {
+                Some(known) => known.1 += 1,
+                None => self.budgets.push((*budget, 1)),
+            }
+        }
+        self.budgets.retain(|(_, count)| *count > 0);
     }
 }

@@ -147,7 +147,8 @@ impl Core {
             let gate = &mut entry.gates[at];
             conditions.push((gate.kind.clone(), gate.send(&need, now)));
             bound |= need.bound;
-            if turns_away {
+            // What is void is not held, and counts all the same.
+            if need.urgency == Urgency::Status {
                 self.owners.count(entry);
             }
         }

@@ -11,7 +11,7 @@ use super::{
     gate::{Gate, Urgency},
 };
 use crate::{
-    check::MaxUnready,
+    check::{MaxUnready, is_reserved},
     decide::{Condition, Status, identity},
     pod::{Packed, Pod},
 };
@@ -129,7 +129,8 @@ impl Entry {
 
     /// Whether it uses up a part of its owner's disruption budget.
     pub(super) fn is_lost(&self) -> bool {
-        self.was_ready && !self.ready || self.gates.iter().any(Gate::is_lost)
+        let lost = |gate: &Gate| gate.is_lost() && !is_reserved(&gate.kind);
+        self.was_ready && !self.ready || self.gates.iter().any(lost)
     }
 }
 

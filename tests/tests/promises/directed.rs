@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use gatehost::{
-    decide::{Status, Verdict},
-    dispatch::Event,
-};
+use gatehost::decide::{Status, Verdict};
 
-use super::world::{Step, World};
+use super::world::{Ending, Step, World};
 
 /// A pod whose note something rewrites 20 times a second for half a minute.
 #[test]
@@ -22,10 +19,10 @@ fn a_restless_pod_is_asked_about_at_most_five_times_and_then_once_a_second_and_i
             let verdict = Verdict {
                 status: Status::True,
                 reason: "Because".into(),
-                message: format!("{} 0 {}", call.generation, call.key.uid),
+                message: World::word(&call),
                 recheck_after: None,
             };
-            world.core.handle(Event::Answered { id: call.id, answer: Ok(verdict) }, world.now);
+            world.reply(&call, Ok(verdict));
         }
         world.take(Step::Pass(50));
     }
@@ -44,15 +41,14 @@ fn a_message_that_always_differs_is_written_once_in_five_minutes() {
             let verdict = Verdict {
                 status: Status::True,
                 reason: "Because".into(),
-                message: format!("{} {round} {}", call.generation, call.key.uid),
+                message: format!("{round} {}", World::word(&call)),
                 recheck_after: Some(Duration::from_secs(1)),
             };
-            world.core.handle(Event::Answered { id: call.id, answer: Ok(verdict) }, world.now);
+            world.reply(&call, Ok(verdict));
         }
         world.act();
         for patch in std::mem::take(&mut world.patches) {
-            let outcome = gatehost::dispatch::Outcome::Written(None);
-            world.core.handle(Event::Wrote { id: patch.id, outcome }, world.now);
+            world.end_write(&patch, Ending::Written);
         }
         world.take(Step::Pass(1000));
     }
@@ -71,8 +67,7 @@ fn a_status_that_somebody_else_changes_is_set_right_at_most_every_ten_seconds() 
         world.take(Step::Foreign { pod: 0, gate: 0, status: u8::try_from(round % 3).unwrap() });
         world.take(Step::Deliver(9));
         for patch in std::mem::take(&mut world.patches) {
-            let outcome = gatehost::dispatch::Outcome::Written(None);
-            world.core.handle(Event::Wrote { id: patch.id, outcome }, world.now);
+            world.end_write(&patch, Ending::Written);
         }
         world.take(Step::Pass(100));
     }
@@ -92,8 +87,7 @@ fn a_change_during_a_call_is_answered_by_another_call_at_once() {
     world.take(Step::Deliver(9));
     assert!(world.calls.is_empty(), "a gate is asked while a call runs");
     for call in first {
-        let fault = World::fault(&call);
-        world.core.handle(Event::Answered { id: call.id, answer: fault }, world.now);
+        world.answer(&call, true);
     }
     world.act();
     assert_eq!(world.calls.len(), 2, "no time has passed and both gates are asked again");

@@ -1,4 +1,4 @@
-//! A small cluster around the core: a server with pods, a watch that lags, plugins and writes that end at random.
+//! The model's world: a host over a server, with a watch that lags, plugins and writes that end at random, and strangers.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -7,31 +7,96 @@ use std::{
 };
 
 use gatehost::{
-    check::{Policy, Selection, StartWhen, is_reserved},
-    decide::{Condition, Fault, FaultKind, Status, Verdict},
-    dispatch::{Action, Call, Core, Event, GateKey, Now, Options, Outcome, Patch, Rule, Rules},
-    pod::{self, Pod, Seen},
+    check::{Policy, Selection, StartWhen},
+    decide::{Condition, Fault, FaultKind, Now, Status, Verdict},
+    dispatch::{Action, Call, Core, Event, GateKey, NoteKind, Options, Outcome, Patch, Rule, Rules},
+    pod::Pod,
 };
 use proptest::sample::Index;
 
-/// `Ready` is kubelet's: a rule for it must change nothing.
-const TYPES: [&str; 3] = ["example.com/a", "example.com/b", "Ready"];
-const NOTE: &str = "example.com/note";
-const PERIOD: Duration = Duration::from_secs(10);
+use super::{
+    cluster::{CLAIMED, Cluster, NOTE, START, TYPES, Told, note},
+    known::Known,
+    reference::Reference,
+};
+
+/// No watch tells nothing for longer than this.
+const DEAF: Duration = Duration::from_secs(30);
+pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    Annotate { pod: usize, note: u8 },
+    Annotate {
+        pod: usize,
+        note: u8,
+    },
     Recreate(usize),
     Delete(usize),
-    Foreign { pod: usize, gate: usize, status: u8 },
+    /// It ends: it is being deleted, or has run to its end.
+    Finish(usize),
+    Label {
+        pod: usize,
+        web: bool,
+    },
+    Bump(usize),
+    NewIp(usize),
+    Containers {
+        pod: usize,
+        ready: bool,
+    },
+    Restart {
+        pod: usize,
+        told_late: bool,
+    },
+    Kubelet(usize),
+    Override {
+        pod: usize,
+        gate: usize,
+        status: bool,
+        seconds: i64,
+        foreign: bool,
+    },
+    ClearOverride(usize),
+    Foreign {
+        pod: usize,
+        gate: usize,
+        status: u8,
+    },
+    /// Another generation of a gate's check.
     Reload(usize),
-    Remove(usize),
+    Policy {
+        gate: usize,
+        dry_run: bool,
+        policy: Box<Policy>,
+        select: u8,
+    },
+    Remove {
+        gate: usize,
+        dry_run: bool,
+    },
+    Namespace(bool),
     Deliver(usize),
     Relist,
-    Answer { which: Index, fault: bool },
-    EndWrite { which: Index, how: Ending },
+    /// A list from a replica that lags.
+    RelistOld(Index),
+    /// What the plugins of a gate say changes.
+    Mood {
+        gate: usize,
+        mood: u8,
+    },
+    Answer {
+        which: Index,
+        fault: bool,
+    },
+    EndWrite {
+        which: Index,
+        how: Ending,
+    },
+    /// The host dies, and another one begins. Of what it was writing some arrives, by bit.
+    RestartHost(u8),
     Pass(u64),
+    /// Everything runs as it should, for so many seconds.
+    Rounds(u64),
     JumpWall(i64),
 }
 
@@ -43,120 +108,158 @@ pub(crate) enum Ending {
     AppliedButLost,
 }
 
-#[derive(Clone)]
-struct Stored {
-    pod: Pod,
-    version: u64,
-}
-
 pub(crate) struct World {
     pub(crate) core: Core,
+    pub(crate) options: Options,
     pub(crate) now: Now,
-    server: BTreeMap<String, Stored>,
-    watch: VecDeque<Event>,
-    version: u64,
-    uids: u64,
-    rules: Rules,
-    generation: u64,
+    pub(crate) cluster: Cluster,
+    pub(crate) rules: Rules,
+    pub(crate) generation: u64,
     pub(crate) calls: Vec<Call>,
+    /// The epoch of each pod at the begin of a call.
+    pub(super) asked: BTreeMap<u64, u32>,
     pub(crate) patches: Vec<Patch>,
+    /// By write, the gates in it that it turns from True although nothing made their verdicts void.
+    pub(super) turns: BTreeMap<u64, BTreeSet<Arc<str>>>,
+    pub(crate) notes: Vec<(NoteKind, String)>,
+    /// What this host has been told.
+    pub(super) view: BTreeMap<String, Known>,
+    pub(super) namespaces: BTreeMap<String, Vec<(String, String)>>,
+    pub(super) listed: bool,
+    /// When the watch last told everything.
+    heard: Duration,
+    pub(crate) references: BTreeMap<GateKey, Reference>,
     /// Gates whose condition somebody else wrote, or whose write was applied but reported lost: what the host knew
     /// of them at a write cannot be told from here.
-    blurred: BTreeSet<GateKey>,
+    pub(super) blurred: BTreeSet<GateKey>,
     /// The last condition that was reported as written.
-    written: BTreeMap<GateKey, Condition>,
-    texts: BTreeMap<GateKey, Duration>,
+    pub(super) written: BTreeMap<GateKey, Condition>,
+    pub(super) texts: BTreeMap<GateKey, Duration>,
+    pub(super) flaps: BTreeMap<GateKey, Vec<Duration>>,
+    pub(super) writes: VecDeque<Duration>,
     pub(crate) sent: usize,
+    mood: [u64; 3],
+    pub(super) jumped: bool,
 }
 
-/// What the plugin of a generation says of a note. Every reload changes some answers.
-fn truth(generation: u64, note: u64) -> Status {
-    [Status::True, Status::False, Status::Unknown][usize::try_from((generation + note) % 3).unwrap()]
+/// What the plugin of a generation says of a note in a mood. Every reload changes some answers.
+fn truth(generation: u64, note: u64, mood: u64) -> Status {
+    [Status::True, Status::False, Status::Unknown][usize::try_from((generation + note + mood) % 3).unwrap()]
 }
 
-fn note(pod: &Pod) -> u64 {
-    pod.annotations.iter().find(|(key, _)| key == NOTE).map_or(0, |(_, value)| value.parse().unwrap())
+/// A policy that decides at once and holds nothing back.
+pub(crate) fn plain() -> Policy {
+    Policy { period: PERIOD, failure_threshold: 1, start_when: StartWhen::Always, max_flaps: 6000, ..Policy::default() }
 }
 
 impl World {
+    /// A world with a plain check for each type.
     pub(crate) fn new() -> Self {
-        let mut world = Self {
-            core: Core::new(Options::default()),
-            now: Now { mono: Duration::ZERO, wall: 1_700_000_000_000 },
-            server: BTreeMap::new(),
-            watch: VecDeque::new(),
-            version: 1,
-            uids: 0,
-            rules: Rules::default(),
-            generation: 0,
-            calls: Vec::new(),
-            patches: Vec::new(),
-            blurred: BTreeSet::new(),
-            written: BTreeMap::new(),
-            texts: BTreeMap::new(),
-            sent: 0,
-        };
+        let mut world = Self::with(Options::default());
         for gate in 0..TYPES.len() {
             world.take(Step::Reload(gate));
         }
+        world
+    }
+
+    /// A world without a check.
+    pub(crate) fn with(options: Options) -> Self {
+        let mut world = Self {
+            core: Core::new(options.clone()),
+            options,
+            now: Now { mono: Duration::ZERO, wall: START },
+            cluster: Cluster::new(),
+            rules: Rules::default(),
+            generation: 0,
+            calls: Vec::new(),
+            asked: BTreeMap::new(),
+            patches: Vec::new(),
+            turns: BTreeMap::new(),
+            notes: Vec::new(),
+            view: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            listed: false,
+            heard: Duration::ZERO,
+            references: BTreeMap::new(),
+            blurred: BTreeSet::new(),
+            written: BTreeMap::new(),
+            texts: BTreeMap::new(),
+            flaps: BTreeMap::new(),
+            writes: VecDeque::new(),
+            sent: 0,
+            mood: [0; 3],
+            jumped: false,
+        };
         world.take(Step::Relist);
         world
     }
 
     pub(crate) fn take(&mut self, step: Step) {
+        let wall = self.now.wall;
         match step {
-            Step::Annotate { pod, note } => self.touch(pod, |p| p.annotations = vec![(NOTE.into(), note.to_string())]),
+            Step::Annotate { pod, note } => {
+                self.cluster.touch(pod, wall, |p| annotate(&mut p.pod, NOTE, Some(note.to_string())));
+            }
             Step::Recreate(pod) => {
-                self.take(Step::Delete(pod));
-                self.touch(pod, |_| ());
+                self.cluster.delete(pod);
+                self.cluster.touch(pod, wall, |_| ());
             }
-            Step::Delete(pod) => {
-                if let Some(stored) = self.server.remove(&format!("pod-{pod}")) {
-                    self.watch.push_back(Event::Gone(stored.pod.uid.into()));
-                }
+            Step::Delete(pod) => self.cluster.delete(pod),
+            Step::Finish(pod) => self.existing(pod, |p| p.over = true),
+            Step::Label { pod, web } => {
+                let app = if web { "web" } else { "batch" };
+                self.existing(pod, |p| p.pod.labels = vec![("app".into(), app.into())]);
             }
+            Step::Bump(pod) => self.existing(pod, |p| p.pod.generation += 1),
+            Step::NewIp(pod) => self.existing(pod, |p| {
+                p.identity += 1;
+                p.pod.ip = Some(format!("10.1.{pod}.{}", p.identity));
+            }),
+            Step::Containers { pod, ready } => self.cluster.containers_ready(pod, ready, wall),
+            Step::Restart { pod, told_late } => self.cluster.restart(pod, told_late, wall),
+            Step::Kubelet(pod) => self.cluster.kubelet(pod, wall),
+            Step::Override { pod, gate, status, seconds, foreign } => {
+                self.existing(pod, |p| set_override(&mut p.pod, TYPES[gate], status, wall + seconds * 1000, foreign));
+            }
+            Step::ClearOverride(pod) => self.existing(pod, |p| annotate(&mut p.pod, super::known::OVERRIDE, None)),
             Step::Foreign { pod, gate, status } => {
                 let status = [Status::True, Status::False, Status::Unknown][usize::from(status)];
-                let wall = self.now.wall;
-                self.touch(pod, |p| {
-                    p.conditions.retain(|(kind, _)| kind != TYPES[gate]);
-                    let theirs = pod::Condition { status: status.as_str().into(), ..pod::Condition::default() };
-                    p.conditions.push((TYPES[gate].into(), pod::Condition { last_transition: Some(wall), ..theirs }));
-                });
-                let uid = self.server[&format!("pod-{pod}")].pod.uid.as_str().into();
+                self.cluster.touch(pod, wall, |p| p.set(TYPES[gate], status.as_str(), wall));
+                let uid = self.cluster.pods[&pod].pod.uid.as_str().into();
                 self.blurred.insert(GateKey { uid, gate: TYPES[gate].into(), dry_run: false });
             }
             Step::Reload(gate) => {
-                self.generation += 1;
-                let check = format!("check-{gate}").into();
-                let policy = Policy {
-                    period: PERIOD,
-                    failure_threshold: 1,
-                    start_when: StartWhen::Always,
-                    max_flaps: 6000,
-                    ..Policy::default()
-                };
-                let rule = Rule { check, generation: self.generation, select: Selection::default(), policy };
-                self.rules.live.insert(TYPES[gate].into(), rule.into());
-                self.core.handle(Event::Rules(self.rules.clone()), self.now);
+                let old = self.rules.live.get(TYPES[gate]).cloned();
+                let (policy, select) =
+                    old.map_or((plain(), Selection::default()), |rule| (rule.policy.clone(), rule.select.clone()));
+                self.rule(gate, false, policy, select);
             }
-            Step::Remove(gate) => {
-                self.rules.live.remove(TYPES[gate]);
-                self.core.handle(Event::Rules(self.rules.clone()), self.now);
+            Step::Policy { gate, dry_run, policy, select } => self.rule(gate, dry_run, *policy, selection(select)),
+            Step::Remove { gate, dry_run } => {
+                let rules = if dry_run { &mut self.rules.dry_run } else { &mut self.rules.live };
+                rules.remove(TYPES[gate]);
+                self.take_rules();
+            }
+            Step::Namespace(a) => {
+                let team = if a { "a" } else { "b" };
+                let labels = vec![("team".to_owned(), team.to_owned())];
+                self.cluster.watch.push_back(Told::Namespace("late".into(), labels));
+            }
+            // What comes before a list is complete is a part of it.
+            Step::Deliver(count) if !self.listed => {
+                for stored in self.cluster.pods.values().take(count).cloned().collect::<Vec<_>>() {
+                    self.list(&stored);
+                }
             }
             Step::Deliver(count) => {
-                for event in self.watch.drain(..count.min(self.watch.len())).collect::<Vec<_>>() {
-                    self.core.handle(event, self.now);
+                let count = count.min(self.cluster.watch.len());
+                for told in self.cluster.watch.drain(..count).collect::<Vec<_>>() {
+                    self.tell(told);
                 }
             }
-            Step::Relist => {
-                self.watch.clear();
-                self.core.handle(Event::ListStarted(0), self.now);
-                for stored in self.server.values() {
-                    self.core.handle(stored.event(), self.now);
-                }
-                self.core.handle(Event::ListDone(0), self.now);
-            }
+            Step::Relist => self.relist(None),
+            Step::RelistOld(which) => self.relist(Some(which)),
+            Step::Mood { gate, mood } => self.mood[gate] = mood.into(),
             Step::Answer { which, fault } if !self.calls.is_empty() => {
                 let call = self.calls.swap_remove(which.index(self.calls.len()));
                 self.answer(&call, fault);
@@ -166,105 +269,131 @@ impl World {
                 self.end_write(&patch, how);
             }
             Step::Answer { .. } | Step::EndWrite { .. } => {}
+            Step::RestartHost(arrive) => self.restart_host(arrive),
+            Step::Rounds(seconds) => self.settle(Duration::from_secs(seconds)),
             Step::Pass(ms) => {
+                if self.now.mono >= self.heard + DEAF {
+                    self.heard = self.now.mono;
+                    self.take(Step::Deliver(usize::MAX));
+                }
                 self.now.mono += Duration::from_millis(ms);
                 self.now.wall += i64::try_from(ms).unwrap();
             }
-            Step::JumpWall(ms) => self.now.wall += ms,
+            Step::JumpWall(ms) => {
+                self.now.wall += ms;
+                self.jumped |= ms != 0;
+            }
         }
         self.act();
     }
 
-    /// Changes a pod, or makes it where there is none.
-    fn touch(&mut self, pod: usize, change: impl FnOnce(&mut Pod)) {
-        let name = format!("pod-{pod}");
-        self.version += 1;
-        let stored = self.server.entry(name.clone()).or_insert_with(|| {
-            self.uids += 1;
-            let gates = TYPES.iter().chain(&["unanswered.io/x"]).map(ToString::to_string).collect();
-            let uid = format!("uid-{}", self.uids);
-            let pod = Pod { namespace: "ns".into(), name, uid, generation: 1, gates, ..Pod::default() };
-            Stored { pod, version: 0 }
-        });
-        change(&mut stored.pod);
-        stored.version = self.version;
-        self.watch.push_back(stored.event());
+    fn existing(&mut self, pod: usize, change: impl FnOnce(&mut super::cluster::Stored)) {
+        if self.cluster.pods.contains_key(&pod) {
+            self.cluster.touch(pod, self.now.wall, change);
+        }
+    }
+
+    /// Another generation of a check is in force.
+    pub(crate) fn rule(&mut self, gate: usize, dry_run: bool, policy: Policy, select: Selection) {
+        self.generation += 1;
+        let check = format!("{}-{gate}", if dry_run { "trial" } else { "check" }).into();
+        let rule = Rule { check, generation: self.generation, select, policy };
+        let rules = if dry_run { &mut self.rules.dry_run } else { &mut self.rules.live };
+        rules.insert(TYPES[gate].into(), rule.into());
+        self.take_rules();
+    }
+
+    fn take_rules(&mut self) {
+        self.rules.scanned = true;
+        self.core.handle(Event::Rules(self.rules.clone()), self.now);
+        self.assign();
+    }
+
+    fn restart_host(&mut self, arrive: u8) {
+        for (n, patch) in std::mem::take(&mut self.patches).iter().enumerate() {
+            if arrive & (1 << (n % 8)) != 0 && self.outcome(patch).is_none() {
+                self.apply(patch, true);
+            }
+        }
+        self.core = Core::new(self.options.clone());
+        self.calls.clear();
+        self.asked.clear();
+        self.turns.clear();
+        self.view.clear();
+        self.references.clear();
+        self.texts.clear();
+        self.flaps.clear();
+        self.writes.clear();
+        self.namespaces.clear();
+        self.listed = false;
+        self.core.handle(Event::Rules(self.rules.clone()), self.now);
+        self.core.handle(Event::ListStarted(0), self.now);
+        // What the watch has not told comes with the list.
+        let names = self.cluster.watch.drain(..).filter(|told| matches!(told, Told::Namespace(..))).collect::<Vec<_>>();
+        self.cluster.watch.extend(names);
+        self.act();
+    }
+
+    /// What the plugin of a gate says of a pod now.
+    pub(crate) fn truth(&self, gate: &str, generation: u64, pod: &Pod) -> Status {
+        let at = TYPES.iter().position(|kind| *kind == gate).unwrap();
+        truth(generation, note(pod), self.mood[at])
+    }
+
+    /// What a plugin says of what it is asked.
+    pub(crate) fn word(call: &Call) -> String {
+        let kind = if call.key.dry_run { "dry" } else { "live" };
+        format!("{}/{}/{kind}", call.generation, call.key.uid)
     }
 
     pub(crate) fn answer(&mut self, call: &Call, fault: bool) {
-        let pod = call.pod.open();
-        let answer = if fault {
-            Self::fault(call)
-        } else {
-            Ok(Verdict {
-                status: truth(call.generation, note(&pod)),
-                reason: "Because".into(),
-                message: format!("{} {} {}", call.generation, note(&pod), pod.uid),
-                recheck_after: None,
-            })
-        };
+        if fault {
+            return self.reply(call, Self::fault(call));
+        }
+        let status = self.truth(&call.key.gate, call.generation, &call.pod.open());
+        self.say(call, status);
+    }
+
+    pub(crate) fn say(&mut self, call: &Call, status: Status) {
+        let (reason, message) = ("Because".into(), Self::word(call));
+        self.reply(call, Ok(Verdict { status, reason, message, recheck_after: None }));
+    }
+
+    pub(crate) fn reply(&mut self, call: &Call, answer: Result<Verdict, Fault>) {
+        self.judge_answer(call, &answer);
         self.core.handle(Event::Answered { id: call.id, answer }, self.now);
     }
 
     pub(crate) fn fault(call: &Call) -> Result<Verdict, Fault> {
-        let pod = call.pod.open();
-        let message = format!("{} {} {}", call.generation, note(&pod), pod.uid);
-        Err(Fault { kind: FaultKind::Trap, reason: "Trap".into(), message, retry_after: None })
+        Err(Fault { kind: FaultKind::Trap, reason: "Trap".into(), message: Self::word(call), retry_after: None })
+    }
+
+    /// What the server would say instead of taking a patch.
+    fn outcome(&self, patch: &Patch) -> Option<Outcome> {
+        match self.cluster.find(&patch.uid) {
+            None => Some(Outcome::Replaced),
+            Some((_, stored)) if patch.version.is_some_and(|bound| bound != stored.version) => Some(Outcome::Conflict),
+            Some(_) => None,
+        }
     }
 
     pub(crate) fn end_write(&mut self, patch: &Patch, how: Ending) {
-        let current = self.server.get(&*patch.name).filter(|stored| *stored.pod.uid == *patch.uid);
-        let late = current.is_some_and(|stored| patch.version.is_some_and(|bound| bound != stored.version));
+        let lost = || Outcome::Failed { error: "lost".into(), retry_after: None };
         let outcome = match how {
-            Ending::Written | Ending::AppliedButLost if late => Outcome::Conflict,
-            Ending::Written | Ending::AppliedButLost if current.is_none() => Outcome::Replaced,
-            Ending::Written | Ending::AppliedButLost => {
-                self.apply(patch, matches!(how, Ending::AppliedButLost));
-                match how {
-                    Ending::Written => Outcome::Written(Some(self.version)),
-                    _ => Outcome::Failed { error: "lost".into(), retry_after: None },
-                }
-            }
             Ending::Refused => Outcome::Refused("policy".into()),
-            Ending::Lost => Outcome::Failed { error: "lost".into(), retry_after: None },
+            Ending::Lost => lost(),
+            Ending::Written => self.outcome(patch).unwrap_or_else(|| {
+                self.apply(patch, false);
+                Outcome::Written(Some(self.cluster.version))
+            }),
+            Ending::AppliedButLost => self.outcome(patch).unwrap_or_else(|| {
+                self.apply(patch, true);
+                lost()
+            }),
         };
+        self.wrote(patch, &outcome);
+        self.turns.remove(&patch.id);
         self.core.handle(Event::Wrote { id: patch.id, outcome }, self.now);
-    }
-
-    fn apply(&mut self, patch: &Patch, lost: bool) {
-        self.version += 1;
-        let stored = self.server.get_mut(&*patch.name).unwrap();
-        for (kind, condition) in &patch.conditions {
-            let key = GateKey { uid: patch.uid.clone(), gate: kind.clone(), dry_run: false };
-            let old = stored.pod.condition(kind).cloned();
-            let moved = condition.last_transition;
-            if lost {
-                self.blurred.insert(key.clone());
-            }
-            if !self.blurred.contains(&key) {
-                // Promise 3.
-                let same = old.as_ref().is_some_and(|old| old.status == condition.status.as_str());
-                assert_eq!(moved.is_none(), same, "the transition time moves if and only if the status does");
-                if let (Some(before), Some(after)) = (old.as_ref().and_then(|old| old.last_transition), moved) {
-                    assert!(after >= before, "the transition time runs backwards");
-                }
-                let again = self.written.get(&key).is_some_and(|before| before.says_the_same(condition));
-                assert!(!again, "the same condition is written twice: {condition:?}");
-            }
-            self.written.insert(key, condition.clone());
-            stored.pod.conditions.retain(|(other, _)| **other != **kind);
-            let last_transition = moved.or(old.and_then(|old| old.last_transition));
-            let made = pod::Condition {
-                status: condition.status.as_str().into(),
-                reason: condition.reason.clone(),
-                message: condition.message.clone(),
-                last_transition,
-                observed_generation: condition.observed_generation,
-            };
-            stored.pod.conditions.push((kind.to_string(), made));
-        }
-        stored.version = self.version;
-        self.watch.push_back(stored.event());
     }
 
     /// Carries the core forward, and checks what it wants done against the promises.
@@ -273,72 +402,46 @@ impl World {
         for action in self.core.actions() {
             match action {
                 Action::Call(call) => {
-                    assert!(!self.calls.iter().any(|other| other.key == call.key), "two calls for one gate");
-                    assert_eq!(self.rules.live[&call.key.gate].generation, call.generation);
+                    self.judge_call(&call);
                     self.calls.push(call);
                 }
                 Action::Patch(patch) => {
                     self.sent += 1;
-                    assert!(!self.patches.iter().any(|other| other.uid == patch.uid), "two writes for one pod");
-                    for (kind, condition) in &patch.conditions {
-                        self.check_condition(&patch.uid, kind, condition);
-                    }
+                    self.judge_patch(&patch);
                     self.patches.push(patch);
                 }
-                Action::Note(_) => {}
+                Action::Note(note) => self.notes.push((note.kind, note.message)),
             }
-        }
-    }
-
-    fn check_condition(&mut self, uid: &Arc<str>, kind: &Arc<str>, condition: &Condition) {
-        assert!(!is_reserved(kind) && TYPES.contains(&&**kind), "promise 1: {kind}");
-        // A verdict's message, or that of a fault with the host's words around it.
-        let (_, said) = condition.message.rsplit_once("Trap: ").unwrap_or_default();
-        let said = if said.is_empty() { &condition.message } else { said };
-        let said: Vec<_> = said.split([' ', ';']).collect();
-        assert_eq!(said[2], &**uid, "promise 2: a verdict on another pod");
-        assert_eq!(said[0], self.rules.live[kind].generation.to_string(), "promise 6: an old generation writes");
-        // A pod that is gone may be forgotten and seen once more in an old event; nothing reaches it any more.
-        let alive = self.server.values().any(|stored| *stored.pod.uid == **uid);
-        if alive && condition.last_transition.is_none() {
-            let key = GateKey { uid: uid.clone(), gate: kind.clone(), dry_run: false };
-            if let Some(before) = self.texts.insert(key, self.now.mono) {
-                assert!(self.now.mono >= before + Duration::from_mins(5), "promise 8: a text is written too soon");
-            }
-        }
-    }
-
-    /// Lets everything come to rest, and checks that each condition says what its check decides.
-    pub(crate) fn rest(&mut self) {
-        let until = self.now.mono + Duration::from_mins(2);
-        while self.now.mono < until {
-            self.take(Step::Deliver(usize::MAX));
-            for call in std::mem::take(&mut self.calls) {
-                self.answer(&call, false);
-            }
-            self.act();
-            for patch in std::mem::take(&mut self.patches) {
-                self.end_write(&patch, Ending::Written);
-            }
-            self.act();
-            if self.calls.is_empty() && self.patches.is_empty() && self.watch.is_empty() {
-                let wake = self.core.next_wake().unwrap_or(until).max(self.now.mono);
-                self.take(Step::Pass(u64::try_from(wake.saturating_sub(self.now.mono).as_millis()).unwrap() + 1));
-            }
-        }
-        for Stored { pod, .. } in self.server.values() {
-            for (kind, rule) in self.rules.live.iter().filter(|(kind, _)| !is_reserved(kind)) {
-                let stands = pod.condition(kind).map(|condition| condition.status.as_str());
-                assert_eq!(stands, Some(truth(rule.generation, note(pod)).as_str()), "promise 4: {} {kind}", pod.name);
-            }
-            assert!(pod.condition("unanswered.io/x").is_none());
         }
     }
 }
 
-impl Stored {
-    fn event(&self) -> Event {
-        let seen = Seen { pod: self.pod.clone(), resource_version: self.version.to_string(), over: false };
-        Event::Pod(0, Box::new(seen))
+/// Whose gates a check answers: everybody's, a namespace's, by label, by the namespace's label.
+fn selection(which: u8) -> Selection {
+    let mut select = Selection::default();
+    match which {
+        1 => select.namespaces = vec!["shop".into()],
+        2 => select.labels = Some("app=web".parse().unwrap()),
+        3 => select.namespace_labels = Some("team=a".parse().unwrap()),
+        _ => {}
     }
+    select
+}
+
+fn annotate(pod: &mut Pod, key: &str, value: Option<String>) {
+    pod.annotations.retain(|(known, _)| known != key);
+    pod.annotations.extend(value.map(|value| (key.to_owned(), value)));
+    pod.annotations.sort();
+}
+
+fn set_override(pod: &mut Pod, gate: &str, status: bool, until: i64, foreign: bool) {
+    let uid = if foreign { "another" } else { &pod.uid };
+    let (status, until) = (if status { "True" } else { "False" }, jiff::Timestamp::from_millisecond(until).unwrap());
+    let one = serde_json::json!({ "gate": gate, "status": status, "until": until.to_string(), "reason": "by hand" });
+    let text = serde_json::json!({ "uid": uid, "overrides": [one] }).to_string();
+    annotate(pod, super::known::OVERRIDE, Some(text));
+}
+
+pub(crate) fn claims() -> Vec<String> {
+    vec![CLAIMED.split_once('.').unwrap().1.split_once('/').unwrap().0.into()]
 }

@@ -1,9 +1,9 @@
-# What the README names: demo, test, playground, bench. Everything they need is set up by them, from the package
+# What the README names: demo, test, soak, playground, bench. Everything they need is set up by them, from the package
 # registries; `make` alone prints this list.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test playground bench setup plugins guests host controlplane bindings lint
+.PHONY: help demo test soak playground bench setup plugins guests host controlplane bindings lint
 
 # No package is ever selected for the host's own target, so that cargo settles on one set of features and compiles
 # wasmtime once.
@@ -23,6 +23,12 @@ demo: plugins host ## Pods and checks from files, a live table, no cluster: edit
 test: setup controlplane bindings lint plugins guests host ## Proves the project: format, lints and every test, on a real control plane
 	$(call say,tests)
 	$(CARGO) test --locked
+
+# The page is written from whatever has passed: a row without a run says so.
+soak: setup controlplane plugins guests host ## The faults at full length, one after the other, in an hour: figures in tests/FAULTS.md
+	$(CARGO) build --locked --bin matrix
+	@rm -f target/faults.jsonl
+	@status=0; GATEHOST_SOAK=1 $(CARGO) test --locked --test cluster -- faults:: soak:: --test-threads=1 || status=$$?; target/debug/matrix; exit $$status
 
 playground: setup controlplane plugins host ## A real control plane with the host running: play with kubectl
 	$(CARGO) build --locked --bin playground

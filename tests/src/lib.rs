@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 pub mod controlplane;
 pub mod crowd;
 pub mod endpoints;
+pub mod history;
 pub mod host;
 pub mod metrics;
 pub mod objects;

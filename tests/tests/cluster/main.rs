@@ -19,4 +19,5 @@ mod reload;
 mod rollout;
 mod scope;
 mod settle;
+mod soak;
 mod start;

@@ -85,7 +85,7 @@ const ROWS: &[Row] = &[
     Row {
         fault: "two hosts at once; one host SIGSTOPped for a minute and continued",
         promise: "at most 2 patches per transition, no oscillation, the end state right",
-        tests: &["two_hosts_make_at_most_two_patches_for_a_transition_and_one_that_was_stopped_brings_nothing_back"],
+        tests: &["two_hosts_make_at_most_two_patches_for_a_transition_and_one_that_was_stopped_is_set_right"],
         records: &["two hosts"],
     },
     Row {

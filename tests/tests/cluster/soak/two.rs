@@ -66,7 +66,7 @@ fn signal(host: &Host, signal: Signal) -> Result<()> {
 }
 
 #[test]
-fn two_hosts_make_at_most_two_patches_for_a_transition_and_one_that_was_stopped_brings_nothing_back() {
+fn two_hosts_make_at_most_two_patches_for_a_transition_and_one_that_was_stopped_is_set_right() {
     run(async |t: &mut Trial| {
         t.plugin("annotation.wasm", "annotation.wasm")?;
         t.file("approved.yaml", check("yes", 1, &json!({})));
@@ -139,16 +139,20 @@ fn two_hosts_make_at_most_two_patches_for_a_transition_and_one_that_was_stopped_
                 ("transitions there and back over a stop", back.transitions.to_string()),
                 ("patches there and back over a stop", back.patches.to_string()),
                 ("needless transitions there and back", back.needless.to_string()),
-                ("most patches for a transition", most.to_string()),
+                ("most patches for a transition, both awake", both.most.to_string()),
+                ("most patches for a transition over a stop", most.to_string()),
                 ("times moved without a transition", history.restamped().to_string()),
             ],
         )?;
         let told = both.told.iter().chain(&stopped.told).chain(&back.told);
         let told = told.map(String::as_str).collect::<Vec<_>>().join("\n");
-        assert!(most <= 2, "{most} patches for a transition:\n{told}");
-        assert_eq!(both.needless + stopped.needless, 0, "transitions that nobody asked for:\n{told}");
-        // What it judged before it has heard all that happened may be written once and is set right once.
-        assert!(back.needless <= 2 * PODS * scale(2, 4), "{} transitions that nobody asked for", back.needless);
+        assert!(both.most <= 2, "{} patches for a transition:\n{told}", both.most);
+        assert_eq!(both.needless, 0, "transitions that nobody asked for:\n{told}");
+        // What a host has judged when it is stopped may be written once before it hears what happened meanwhile, and is
+        // then set right once: no more than that.
+        assert!(stopped.needless <= 2 * stopped.transitions, "transitions that nobody asked for:\n{told}");
+        assert!(back.needless <= 2 * back.transitions / 3, "transitions that nobody asked for:\n{told}");
+        assert!(most <= 4, "{most} patches for a transition over a stop:\n{told}");
         let backwards = history.backwards();
         assert!(backwards.is_empty(), "{backwards:?}");
         Ok(())

@@ -109,6 +109,7 @@ impl Core {
             generation: rule.generation,
             judged,
             digest,
+            was_true: gate.status() == Some(Status::True),
             epoch: gate.epoch,
             periodic: gate.memory.answered && !answers_change,
         };
@@ -156,7 +157,7 @@ impl Core {
         }
         // Neither a fault nor an answer that turns nothing yet bears out on this pod what was decided on another.
         if said.is_some() && said == gate.memory.opinion.as_ref().map(|opinion| opinion.status) {
-            gate.judged = flight.digest;
+            (gate.judged, gate.judged_true) = (flight.digest, flight.was_true);
         }
         if gate.dry_run {
             gate.memory.wrote();

@@ -72,11 +72,16 @@ pub struct Core {
     lists: HashMap<u32, u32>,
     /// The scopes that have been listed once.
     pub(super) listed: HashSet<u32>,
+    /// Until when the pods may have changed without anybody having heard of it yet.
+    pub(super) wary_until: Duration,
     /// How often the checks in force changed or a list was completed.
     pub(super) revision: u64,
     /// Condition types and namespaces in use, so that a hundred thousand gates share one name.
     names: BTreeSet<Arc<str>>,
 }
+
+/// How long after a standstill every turn is bound to the version that was judged: by then the watch has told.
+const WARY: Duration = Duration::from_secs(65);
 
 /// What a timer is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +107,8 @@ pub(super) struct Flight {
     /// The generation and the digest of the pod that is judged.
     pub(super) judged: u64,
     pub(super) digest: u64,
+    /// Whether the gate was True at the begin.
+    pub(super) was_true: bool,
     /// [`Gate::epoch`] at the begin.
     pub(super) epoch: u32,
     /// Neither the first one nor one that answers a change.
@@ -127,6 +134,7 @@ impl Core {
             next_id: 0,
             lists: HashMap::new(),
             listed: HashSet::new(),
+            wary_until: Duration::ZERO,
             revision: 0,
             names: BTreeSet::new(),
         }
@@ -141,6 +149,7 @@ impl Core {
             Event::ListDone(scope) => self.sweep(scope, now),
             Event::Rules(rules) => self.take_rules(rules, now),
             Event::Namespace(name, labels) => self.namespace(name, labels, now),
+            Event::Stalled => self.wary_until = now.mono + WARY,
             Event::Answered { id, answer } => self.answered(id, answer, now),
             Event::Wrote { id, outcome } => self.wrote(id, &outcome, now),
         }

@@ -21,6 +21,10 @@ use crate::{
 
 /// How many events are taken in before actions are carried out, so that one burst of the watch does not delay calls.
 const BATCH: usize = 256;
+/// How often the loop comes by at least, ...
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// ... and how late it is when the process stood still.
+const STALLED: Duration = Duration::from_secs(3);
 /// How long writes in flight may take to end after a stop.
 const GRACE: Duration = Duration::from_secs(4);
 
@@ -77,7 +81,13 @@ pub async fn drive<W: Writer>(
     let mut snapshot = catalog.borrow_and_update().clone();
     core.handle(Event::Rules(rules(&snapshot)), now());
     tokio::pin!(stop);
+    let mut beat = Instant::now();
     loop {
+        if beat.elapsed() > HEARTBEAT + STALLED {
+            tracing::warn!(seconds = beat.elapsed().as_secs(), "stood still: what is known of the pods may be old");
+            core.handle(Event::Stalled, now());
+        }
+        beat = Instant::now();
         core.advance(now());
         for action in core.actions() {
             match action {
@@ -88,6 +98,7 @@ pub async fn drive<W: Writer>(
         }
         observer.changed(&core);
         let wake = core.next_wake().map(|at| start + at).into_iter().chain(observer.again()).min();
+        let wake = wake.map_or(beat + HEARTBEAT, |wake| wake.min(beat + HEARTBEAT));
         tokio::select! {
             biased;
             () = &mut stop => break,
@@ -110,7 +121,7 @@ pub async fn drive<W: Writer>(
                     core.handle(event, now());
                 }
             }
-            () = sleep_until(wake.unwrap_or(start)), if wake.is_some() => {}
+            () = sleep_until(wake) => {}
         }
     }
     let deadline = Instant::now() + GRACE;

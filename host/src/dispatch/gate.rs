@@ -51,6 +51,8 @@ pub(super) struct Gate {
     pub(super) epoch: u32,
     /// The digest of the pod that was judged last.
     pub(super) judged: u64,
+    /// Whether it was True when that call began.
+    pub(super) judged_true: bool,
     /// What stands on the pod as far as is known: from the watch or from our own write, whichever is newer.
     pub(super) standing: Option<Arc<Condition>>,
     /// The status of a write that is in flight, or whose end nobody knows.
@@ -137,6 +139,7 @@ impl Gate {
             released: past.void,
             epoch: 0,
             judged: 0,
+            judged_true: false,
             standing,
             sent: None,
             was_true: past.was_true,
@@ -203,8 +206,9 @@ impl Gate {
         self.memory.opinion.as_ref().filter(|_| self.rule.is_some() || self.standing.is_none())
     }
 
-    /// What has to be written, and from when on. `digest` is the pod's.
-    pub(super) fn need(&self, digest: u64) -> Option<Need> {
+    /// What has to be written, and from when on. `digest` is the pod's; a `wary` host turns a gate either way only on
+    /// the pod as it is.
+    pub(super) fn need(&self, digest: u64, wary: bool) -> Option<Need> {
         let wanted = self.wanted().filter(|_| !self.dry_run)?;
         let need = |urgency, from, condition: &Arc<Condition>, bound| {
             Some(Need { urgency, from, condition: condition.clone(), bound })
@@ -224,13 +228,20 @@ impl Gate {
         match &self.standing {
             Some(standing) if standing.says_the_same(wanted) => None,
             Some(standing) if standing.status == wanted.status => need(Urgency::Text, self.text_after, wanted, false),
-            _ if wanted.status == Status::True && !self.is_current(digest) => None,
+            _ if self.is_bound(wanted.status, wary) && !self.is_current(digest) => None,
+            // Somebody else has turned it True since, on a pod that has changed: the next answer decides.
+            _ if self.turns_away(wanted.status) && !self.judged_true && !self.is_current(digest) => None,
             _ => {
                 let contested = self.wrote == Some(wanted.status);
                 let from = if contested { self.contest_after } else { Duration::ZERO };
-                need(Urgency::Status, from, wanted, wanted.status == Status::True)
+                need(Urgency::Status, from, wanted, self.is_bound(wanted.status, wary))
             }
         }
+    }
+
+    /// Whether a turn to `status` is bound to the pod that was judged.
+    fn is_bound(&self, status: Status, wary: bool) -> bool {
+        status == Status::True || wary && self.turns_away(status)
     }
 
     /// Whether what should stand was judged on the pod as it is now, as far as plugins can see.

@@ -84,6 +84,9 @@ pub enum Event {
     Rules(Rules),
     /// A namespace has these labels, sorted by key.
     Namespace(Arc<str>, Vec<(String, String)>),
+    /// The process stood still for seconds (it was stopped, or its machine was): what is known of the pods may be old,
+    /// and whoever else decides may have gone on.
+    Stalled,
     /// A call ended.
     Answered {
         /// [`Call::id`].

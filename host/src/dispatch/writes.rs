@@ -77,7 +77,8 @@ impl Core {
             }
         }
         let (digest, waits) = (entry.digest, entry.waits_for_a_later_version());
-        let needs = entry.gates.iter().filter_map(|gate| gate.need(digest)).filter(|need| !(need.bound && waits));
+        let wary = now.mono < self.wary_until;
+        let needs = entry.gates.iter().filter_map(|gate| gate.need(digest, wary)).filter(|need| !(need.bound && waits));
         let write = &mut entry.write;
         let earliest = needs.map(|need| (need.from.max(write.not_before).max(now.mono), need.urgency)).min();
         if let Some(set) = write.timer.take() {
@@ -134,10 +135,11 @@ impl Core {
         entry.write.queued = None;
         let waits = entry.waits_for_a_later_version();
         let listed = self.listed.contains(&entry.scope);
+        let wary = now.mono < self.wary_until;
         let (mut conditions, mut bound) = (Vec::new(), false);
         for at in 0..entry.gates.len() {
             let need =
-                entry.gates[at].need(entry.digest).filter(|need| need.from <= now.mono && !(need.bound && waits));
+                entry.gates[at].need(entry.digest, wary).filter(|need| need.from <= now.mono && !(need.bound && waits));
             let Some(need) = need.filter(|_| !is_reserved(&entry.gates[at].kind)) else { continue };
             let turns_away = need.urgency == Urgency::Status && entry.gates[at].turns_away(need.condition.status);
             if turns_away && let Err(told) = may_turn(entry, at, &need.condition, listed, &mut self.owners, now) {

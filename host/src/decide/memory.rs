@@ -247,10 +247,10 @@ impl Memory {
                     }
                 }
             }
-            (Some(status), on_fault) => {
+            (Some(_), on_fault) => {
                 let to = if on_fault == OnFault::False { Status::False } else { Status::Unknown };
                 self.faulty_for(standing, now);
-                if status == to || self.passes(to, asked) {
+                if self.passes(to, asked) {
                     tell(self, to, &fault.reason, &fault.message, "");
                 }
             }

@@ -98,10 +98,9 @@ impl Core {
         let mut tally = Tally::default();
         for gate in self.pods.values().flat_map(|entry| entry.gates.iter()) {
             let Some(rule) = &gate.rule else { continue };
+            // A check whose gates are all well has a 0 and not nothing, so that a rate can be taken of the first.
             let count = |of: &mut BTreeMap<Arc<str>, u64>, counts: bool| {
-                if counts {
-                    *of.entry(rule.check.clone()).or_default() += 1;
-                }
+                *of.entry(rule.check.clone()).or_default() += u64::from(counts);
             };
             let rare = gate.rare.as_ref();
             if gate.dry_run {

@@ -14,7 +14,11 @@ use gatehost_tests::{
 fn the_deployment_of_the_readme_turns_ready_as_it_says_and_the_metrics_are_those_it_lists() {
     run(async |t: &mut Trial| {
         t.plugin("annotation.wasm", "annotation.wasm")?;
-        t.file("approved.yaml", fs::read(workspace().join("host/deploy/checks/approved.yaml"))?);
+        let check = fs::read_to_string(workspace().join("host/deploy/checks/approved.yaml"))?;
+        // Beside it one that is only tried, for the metrics of dry runs.
+        let tried = check.replace("name: approved", "name: tried").replace("\nspec:\n", "\nspec:\n  dryRun: true\n");
+        t.file("approved.yaml", check);
+        t.file("tried.yaml", tried);
         t.start_host(&[]).await?;
         let document = t.scratch("readme").join("web.yaml");
         fs::write(&document, readme::block("yaml", "kind: Deployment"))?;

@@ -181,10 +181,7 @@ impl Core {
         self.pace.ended(strained, now.mono.saturating_sub(began), now.mono);
         let Some(entry) = self.pods.get_mut(&uid) else { return };
         entry.write.in_flight = false;
-        if !strained {
-            entry.write.doubt = None;
-            entry.gates.iter_mut().for_each(|gate| gate.sent = None);
-        }
+        entry.settle_doubt(outcome, &conditions);
         match outcome {
             Outcome::Written(written) => {
                 entry.write.failures = 0;
@@ -211,6 +208,25 @@ impl Entry {
     fn waits_for_a_later_version(&self) -> bool {
         self.version != 0
             && (self.version < self.written || self.write.conflict.is_some_and(|conflict| self.version <= conflict))
+    }
+}
+
+impl Entry {
+    /// What an end of a write tells of what was sent: of its own conditions, where it stands, and of nothing that an
+    /// earlier write may have left.
+    fn settle_doubt(&mut self, outcome: &Outcome, conditions: &[(Arc<str>, Condition)]) {
+        let stands = matches!(outcome, Outcome::Written(_));
+        if !stands && (self.write.doubt.is_some() || matches!(outcome, Outcome::Failed { .. })) {
+            return;
+        }
+        for gate in &mut self.gates {
+            if !stands || self.write.doubt.is_none() || conditions.iter().any(|(kind, _)| *kind == gate.kind) {
+                gate.sent = None;
+            }
+        }
+        if self.gates.iter().all(|gate| gate.sent.is_none()) {
+            self.write.doubt = None;
+        }
     }
 }
 

@@ -126,6 +126,7 @@ impl Gate {
     pub(super) fn new(kind: Arc<str>, dry_run: bool, pod: &Pod) -> Self {
         let standing = pod.condition(&kind).and_then(Condition::read).map(Arc::new);
         let past = Past::read(pod, standing.as_deref());
+        let overridden = standing.as_ref().is_some_and(|standing| standing.reason == reason::OVERRIDDEN);
         Self {
             kind,
             dry_run,
@@ -136,7 +137,7 @@ impl Gate {
             bucket: Duration::ZERO,
             memory: Memory::new(past),
             asleep: false,
-            released: past.void,
+            released: past.void && !overridden,
             epoch: 0,
             judged: 0,
             judged_true: false,
@@ -281,7 +282,6 @@ impl Gate {
                     self.rare().flaps.push(now.mono);
                 }
                 self.sent = Some(condition.status);
-                self.wrote = Some(condition.status);
                 self.contest_after = now.mono + CONTEST_EVERY;
             }
             Urgency::Text => self.text_after = now.mono + TEXT_EVERY,

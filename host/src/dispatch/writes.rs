@@ -190,7 +190,10 @@ impl Core {
                 self.actions.extend(notes.into_iter().map(Action::Note));
             }
             Outcome::Replaced => return self.handle(super::Event::Gone(uid), now),
-            Outcome::Conflict => entry.write.conflict = version,
+            Outcome::Conflict => {
+                entry.write.conflict = version;
+                entry.gates.iter_mut().for_each(|gate| gate.contest_after = Duration::ZERO);
+            }
             Outcome::Refused(_) => back_off(entry, &mut self.rng, None, now),
             Outcome::Failed { retry_after, .. } => {
                 entry.write.doubt = Some(now.mono + DOUBT);
@@ -286,6 +289,9 @@ fn stand(entry: &mut Entry, bound: Option<u64>, version: u64, conditions: Vec<(A
         let turned = condition.last_transition.is_some();
         let kept = gate.standing.as_ref().and_then(|standing| standing.last_transition);
         let (status, said) = (condition.status, format!("{}: {}", condition.reason, condition.message));
+        if turned {
+            gate.wrote = Some(status);
+        }
         if !newer {
             let last_transition = condition.last_transition.or(kept);
             gate.stand(Some(Condition { last_transition, ..condition }));

@@ -9,19 +9,18 @@ mod promises {
     pub(crate) mod judge;
     pub(crate) mod known;
     pub(crate) mod operator;
+    pub(crate) mod plugins;
     pub(crate) mod reference;
     pub(crate) mod rest;
     pub(crate) mod steps;
     pub(crate) mod world;
+    pub(crate) mod writes;
 }
 
 use gatehost::dispatch::Options;
 use proptest::prelude::*;
 
-use crate::promises::{
-    steps,
-    world::{World, claims},
-};
+use crate::promises::{plugins::claims, steps, world::World};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(400), max_shrink_iters: 3000, failure_persistence: None, ..ProptestConfig::default() })]

@@ -43,6 +43,8 @@ pub(crate) struct Stored {
     pub(crate) ever_true: BTreeSet<String>,
     /// Gates that a verdict has been written of, and the identity that it was about.
     pub(crate) judged: BTreeMap<String, u32>,
+    /// Gates that were overridden.
+    pub(crate) overridden: BTreeSet<String>,
     /// Gates that a patch of the host turned from True although nothing made their verdicts void, until they are True
     /// again.
     pub(crate) taken: BTreeSet<String>,
@@ -212,6 +214,9 @@ impl Cluster {
             let made = written(condition, old.as_ref());
             stored.pod.conditions.retain(|(other, _)| **other != **kind);
             stored.pod.conditions.push((kind.to_string(), made));
+            if condition.reason == "Overridden" {
+                stored.overridden.insert(kind.to_string());
+            }
             if condition.reason == "Because" {
                 stored.judged.insert(kind.to_string(), stored.identity);
             }
@@ -268,8 +273,9 @@ fn make(slot: usize, n: u64, wall: i64) -> Stored {
         gates,
         ..Pod::default()
     };
-    let (ever_true, judged, taken) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
-    let mut stored = Stored { pod, version: 0, over: false, identity: 0, ever_true, judged, taken };
+    let [ever_true, overridden, taken] = [const { BTreeSet::new() }; 3];
+    let judged = BTreeMap::new();
+    let mut stored = Stored { pod, version: 0, over: false, identity: 0, ever_true, judged, overridden, taken };
     stored.set("PodScheduled", "True", wall - 15_000);
     stored.set("Ready", "False", wall - 15_000);
     stored.set("ContainersReady", "True", wall - 10_000);

@@ -127,7 +127,8 @@ impl World {
             }
             _ if is_before(reason) => {
                 assert_eq!(status, Status::Unknown);
-                let judged = stored.judged.contains_key(&**kind) || stored.ever_true.contains(&**kind);
+                let by_hand = stored.overridden.contains(&**kind);
+                let judged = stored.judged.contains_key(&**kind) || stored.ever_true.contains(&**kind) && !by_hand;
                 assert!(!judged || self.blurred.contains(&key), "only before a first verdict: {patch:?} {reference:?}");
             }
             _ => {

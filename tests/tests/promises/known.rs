@@ -199,11 +199,13 @@ impl World {
             return self.forget(&patch.uid);
         }
         let Some(known) = self.view.get_mut(&*patch.uid) else { return };
-        let gates = self.references.iter_mut().filter(|(key, _)| key.uid == patch.uid);
-        for (_, reference) in gates {
+        let stands = matches!(outcome, Outcome::Written(_));
+        for (key, reference) in self.references.iter_mut().filter(|(key, _)| key.uid == patch.uid) {
+            // The end of a write tells nothing of what an earlier one may have left.
+            let its = patch.conditions.iter().any(|(kind, _)| *kind == key.gate);
             if matches!(outcome, Outcome::Failed { .. }) {
                 reference.doubt = Some(self.now.mono + DOUBT);
-            } else {
+            } else if reference.doubt.is_none() || stands && its {
                 (reference.sent, reference.doubt) = (None, None);
             }
         }

@@ -10,7 +10,8 @@ use gatehost::{
 
 use super::{
     cluster::{ALONE, CLAIMED},
-    world::{Ending, Step, World, claims, plain},
+    plugins::claims,
+    world::{Ending, Step, World, plain},
 };
 
 /// So many pods of one owner with one gate, all of them in service.

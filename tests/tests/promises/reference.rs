@@ -66,8 +66,8 @@ impl Reference {
         let later = |set: i64| pod.containers.iter().any(|c| c.started_at.is_some_and(|started| started > set + 5_000));
         let phase = match stands {
             None => Phase::Never,
-            Some(c) if c.reason == "Restarted" => Phase::Void,
-            Some(c) if c.reason == "Overridden" => Phase::Never,
+            // What an override hides may have been a verdict.
+            Some(c) if c.reason == "Restarted" || c.reason == "Overridden" => Phase::Void,
             Some(c) if c.last_transition.is_some_and(later) => Phase::Void,
             Some(_) => Phase::Written,
         };
@@ -84,7 +84,7 @@ impl Reference {
             met_on: None,
             said: pod.condition(kind).map(|c| c.message.clone()).unwrap_or_default(),
             faulty: None,
-            void: phase == Phase::Void,
+            void: phase == Phase::Void && stands.is_some_and(|c| c.reason != "Overridden"),
             was_true: stands.is_some(),
             sent: None,
             doubt: None,

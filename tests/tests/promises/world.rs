@@ -8,15 +8,15 @@ use std::{
 
 use gatehost::{
     check::{Policy, Selection, StartWhen},
-    decide::{Condition, Fault, FaultKind, Now, Status, Verdict},
+    decide::{Condition, Now, Status},
     dispatch::{Action, Call, Core, Event, GateKey, NoteKind, Options, Outcome, Patch, Rule, Rules},
-    pod::Pod,
 };
 use proptest::sample::Index;
 
 use super::{
-    cluster::{CLAIMED, Cluster, NOTE, START, TYPES, Told, note},
-    known::Known,
+    cluster::{Cluster, NOTE, START, TYPES, Told},
+    known::{Known, OVERRIDE},
+    plugins::{annotate, selection, set_override},
     reference::Reference,
 };
 
@@ -138,13 +138,8 @@ pub(crate) struct World {
     pub(super) flaps: BTreeMap<GateKey, Vec<Duration>>,
     pub(super) writes: VecDeque<Duration>,
     pub(crate) sent: usize,
-    mood: [u64; 3],
+    pub(super) mood: [u64; 3],
     pub(super) jumped: bool,
-}
-
-/// What the plugin of a generation says of a note in a mood. Every reload changes some answers.
-fn truth(generation: u64, note: u64, mood: u64) -> Status {
-    [Status::True, Status::False, Status::Unknown][usize::try_from((generation + note + mood) % 3).unwrap()]
 }
 
 /// A policy that decides at once and holds nothing back.
@@ -221,7 +216,7 @@ impl World {
             Step::Override { pod, gate, status, seconds, foreign } => {
                 self.existing(pod, |p| set_override(&mut p.pod, TYPES[gate], status, wall + seconds * 1000, foreign));
             }
-            Step::ClearOverride(pod) => self.existing(pod, |p| annotate(&mut p.pod, super::known::OVERRIDE, None)),
+            Step::ClearOverride(pod) => self.existing(pod, |p| annotate(&mut p.pod, OVERRIDE, None)),
             Step::Foreign { pod, gate, status } => {
                 let status = [Status::True, Status::False, Status::Unknown][usize::from(status)];
                 self.cluster.touch(pod, wall, |p| p.set(TYPES[gate], status.as_str(), wall));
@@ -334,40 +329,6 @@ impl World {
         self.act();
     }
 
-    /// What the plugin of a gate says of a pod now.
-    pub(crate) fn truth(&self, gate: &str, generation: u64, pod: &Pod) -> Status {
-        let at = TYPES.iter().position(|kind| *kind == gate).unwrap();
-        truth(generation, note(pod), self.mood[at])
-    }
-
-    /// What a plugin says of what it is asked.
-    pub(crate) fn word(call: &Call) -> String {
-        let kind = if call.key.dry_run { "dry" } else { "live" };
-        format!("{}/{}/{kind}", call.generation, call.key.uid)
-    }
-
-    pub(crate) fn answer(&mut self, call: &Call, fault: bool) {
-        if fault {
-            return self.reply(call, Self::fault(call));
-        }
-        let status = self.truth(&call.key.gate, call.generation, &call.pod.open());
-        self.say(call, status);
-    }
-
-    pub(crate) fn say(&mut self, call: &Call, status: Status) {
-        let (reason, message) = ("Because".into(), Self::word(call));
-        self.reply(call, Ok(Verdict { status, reason, message, recheck_after: None }));
-    }
-
-    pub(crate) fn reply(&mut self, call: &Call, answer: Result<Verdict, Fault>) {
-        self.judge_answer(call, &answer);
-        self.core.handle(Event::Answered { id: call.id, answer }, self.now);
-    }
-
-    pub(crate) fn fault(call: &Call) -> Result<Verdict, Fault> {
-        Err(Fault { kind: FaultKind::Trap, reason: "Trap".into(), message: Self::word(call), retry_after: None })
-    }
-
     /// What the server would say instead of taking a patch.
     fn outcome(&self, patch: &Patch) -> Option<Outcome> {
         match self.cluster.find(&patch.uid) {
@@ -414,34 +375,4 @@ impl World {
             }
         }
     }
-}
-
-/// Whose gates a check answers: everybody's, a namespace's, by label, by the namespace's label.
-fn selection(which: u8) -> Selection {
-    let mut select = Selection::default();
-    match which {
-        1 => select.namespaces = vec!["shop".into()],
-        2 => select.labels = Some("app=web".parse().unwrap()),
-        3 => select.namespace_labels = Some("team=a".parse().unwrap()),
-        _ => {}
-    }
-    select
-}
-
-fn annotate(pod: &mut Pod, key: &str, value: Option<String>) {
-    pod.annotations.retain(|(known, _)| known != key);
-    pod.annotations.extend(value.map(|value| (key.to_owned(), value)));
-    pod.annotations.sort();
-}
-
-fn set_override(pod: &mut Pod, gate: &str, status: bool, until: i64, foreign: bool) {
-    let uid = if foreign { "another" } else { &pod.uid };
-    let (status, until) = (if status { "True" } else { "False" }, jiff::Timestamp::from_millisecond(until).unwrap());
-    let one = serde_json::json!({ "gate": gate, "status": status, "until": until.to_string(), "reason": "by hand" });
-    let text = serde_json::json!({ "uid": uid, "overrides": [one] }).to_string();
-    annotate(pod, super::known::OVERRIDE, Some(text));
-}
-
-pub(crate) fn claims() -> Vec<String> {
-    vec![CLAIMED.split_once('.').unwrap().1.split_once('/').unwrap().0.into()]
 }

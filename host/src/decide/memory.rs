@@ -250,6 +250,7 @@ impl Memory {
             (Some(_), on_fault) => {
                 let to = if on_fault == OnFault::False { Status::False } else { Status::Unknown };
                 self.faulty_for(standing, now);
+                // It counts as an unmet answer does: it ends a row of met ones.
                 if self.passes(to, asked) {
                     tell(self, to, &fault.reason, &fault.message, "");
                 }

@@ -178,6 +178,7 @@ impl Gate {
     pub(super) fn forget(&mut self) {
         self.memory.forget();
         self.hold = None;
+        self.judged = 0;
     }
 
     /// In `mode: bootstrap` a True that stands is the last word.

@@ -37,7 +37,8 @@ impl Namespaces {
         let api: Api<PartialObjectMeta<Namespace>> = Api::all(client);
         let config =
             watcher::Config { timeout: Some(self.seconds), page_size: Some(PAGE), ..watcher::Config::default() };
-        let mut stream = pin!(watcher::watcher(api, config));
+        let begin = || watcher::watcher(api.clone(), config.clone());
+        let mut stream = pin!(begin());
         let mut told = None;
         let mut failures = 0;
         while let Some(next) = stream.next().await {
@@ -51,10 +52,20 @@ impl Namespaces {
                         return;
                     }
                 }
-                // Its pods are gone before it is.
-                Ok(watcher::Event::Init | watcher::Event::InitDone | watcher::Event::Delete(_)) => {}
+                Ok(watcher::Event::Delete(object)) => {
+                    let name = object.metadata.name.unwrap_or_default().into();
+                    if self.events.send(Event::NamespaceGone(name)).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
                 Err(error) => {
                     failures += 1;
+                    if is_expired(&error) {
+                        // The watcher lists anew only where the server says so inside a watch, not where it refuses to
+                        // open one.
+                        stream.set(begin());
+                    }
                     let wait = self.tell(&error, &mut told, failures);
                     tokio::select! {
                         () = sleep(wait) => {}
@@ -96,6 +107,14 @@ impl Namespaces {
         if told.take().is_some() {
             tracing::info!("{}: watching namespaces again", self.url);
         }
+    }
+}
+
+/// Whether the server forgot where the watch stood.
+fn is_expired(error: &Error) -> bool {
+    match error {
+        Error::WatchStartFailed(kube::Error::Api(status)) | Error::WatchError(status) => status.code == 410,
+        _ => false,
     }
 }
 

@@ -50,7 +50,9 @@ fn is_true(pod: &Pod, kind: &str) -> bool {
 /// Whether a pod that is not ready has been, by what it says itself: `Ready` is False from the first word of kubelet
 /// on, so one that changed later has been True.
 pub fn has_been_ready(pod: &Pod) -> bool {
-    let born = pod.condition("PodScheduled").and_then(|c| c.last_transition).unwrap_or(pod.created_at);
+    // Initialized is kubelet's own, and as late as its first word at least: its clock need not be the scheduler's.
+    let changed = |kind: &str| pod.condition(kind).and_then(|condition| condition.last_transition);
+    let born = changed("PodScheduled").max(changed("Initialized")).unwrap_or(pod.created_at);
     ready(pod) || pod.condition("Ready").and_then(|c| c.last_transition).is_some_and(|changed| changed > born + SKEW)
 }
 
@@ -77,8 +79,8 @@ pub fn waiting(policy: &Policy, void: bool) -> (&'static str, &'static str) {
 }
 
 /// What is said of a void verdict.
-pub(super) const RESTARTED: &str = "a container restarted or the pod has a new IP, which makes the verdict void; asked again once the containers are \
-     ready";
+pub(super) const RESTARTED: &str = "the verdict from before is void: a container restarted, the pod has a new IP or an \
+    override ended; asked again once the containers are ready";
 
 /// What a gate's standing condition says of its past, for a host that has just begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

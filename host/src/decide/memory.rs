@@ -15,7 +15,7 @@ use crate::{
     pod::Pod,
 };
 
-/// The longest wait after faults, but for a longer period.
+/// The longest wait after faults.
 const MAX_FAULT_BACKOFF: Duration = Duration::from_secs(30);
 /// How long there may be no verdict before people should hear of it.
 const STALE_AFTER: Duration = Duration::from_mins(5);
@@ -36,6 +36,8 @@ pub struct Memory {
     counted: Option<Duration>,
     faults: u32,
     faulty: Option<Faulty>,
+    /// A verdict has been taken in: what stands tells nothing any more of since when there are faults.
+    heard: bool,
 }
 
 /// How far it is with these containers and this IP.
@@ -68,6 +70,10 @@ pub struct Asked<'a> {
     pub policy: &'a Policy,
     /// What stands on the pod.
     pub standing: Option<&'a Condition>,
+    /// The pod that was judged is, as far as plugins see, the one that the last verdict was about.
+    pub current: bool,
+    /// What share of a wait after a fault is waited, 0.5 to 1: many gates fault at the same moment.
+    pub spread: f64,
     /// A True is on its way to the pod, or never gets there: the check is only tried.
     pub rises: bool,
     /// The generation of the pod that was judged; 0 for none.
@@ -102,6 +108,7 @@ impl Memory {
             counted: None,
             faults: 0,
             faulty: None,
+            heard: false,
         }
     }
 
@@ -115,15 +122,22 @@ impl Memory {
         self.phase == Phase::Void
     }
 
-    /// Another check, or another generation of this one, answers from now on.
-    pub fn forget(&mut self) {
-        *self = Self { phase: self.phase, ..Self::new(NOTHING) };
+    /// Another check, or another generation of this one, answers from now on. A verdict that was not written yet, or
+    /// that an override `hides`, is none any more; `was_true` tells whether the gate has ever been True.
+    pub fn forget(&mut self, was_true: bool, hides: bool) {
+        let phase = match self.phase {
+            Phase::Decided if !was_true => Phase::First,
+            Phase::Decided => Phase::Void,
+            Phase::Written if hides => Phase::Void,
+            phase => phase,
+        };
+        *self = Self { phase, heard: self.heard, ..Self::new(NOTHING) };
     }
 
     /// A container restarted or the IP is a new one. Whether there was a verdict that is void now.
     pub fn renew(&mut self) -> bool {
         let had = self.phase != Phase::First;
-        *self = Self::new(Past { void: had, ..NOTHING });
+        *self = Self { heard: self.heard, ..Self::new(Past { void: had, ..NOTHING }) };
         had
     }
 
@@ -161,13 +175,18 @@ impl Memory {
         }
     }
 
+    /// Whether a verdict says True and has been written; `standing` is what stands, if not by an override.
+    pub fn is_true(&self, standing: Option<&Condition>) -> bool {
+        self.in_force(standing) == Some(Status::True)
+    }
+
     /// Whether there have been only faults for so long that people should hear of it.
     pub fn is_stale(&self, now: Now) -> bool {
         self.faulty.is_some_and(|faulty| faulty.elapsed(now) >= STALE_AFTER)
     }
 
     fn take_verdict(&mut self, verdict: &Verdict, asked: &Asked<'_>) -> Duration {
-        (self.faults, self.faulty, self.fault) = (0, None, None);
+        (self.faults, self.faulty, self.fault, self.heard) = (0, None, None, true);
         if self.passes(verdict.status, asked) {
             (self.successes, self.failures, self.counted) = (0, 0, None);
             if self.is_fresh() {
@@ -216,24 +235,29 @@ impl Memory {
         self.faults = self.faults.saturating_add(1);
         let Asked { policy, standing, generation, now, .. } = *asked;
         let backoff = policy.period.saturating_mul(1 << self.faults.saturating_sub(1).min(16));
-        let longest = MAX_FAULT_BACKOFF.max(policy.period);
-        let next = format!("asked again within {} s", longest.as_secs());
-        let mut wait = fault.retry_after.unwrap_or(backoff).min(longest);
+        let next = format!("asked again within {} s", MAX_FAULT_BACKOFF.as_secs());
+        let backoff = backoff.min(MAX_FAULT_BACKOFF).mul_f64(asked.spread.clamp(0.5, 1.0));
+        let mut wait = fault.retry_after.unwrap_or(backoff).min(MAX_FAULT_BACKOFF);
+        let told = standing.filter(|_| !self.heard);
         let tell = |memory: &mut Self, status, reason: &str, what: &str, last: &str| {
-            let faulty = *memory.faulty.get_or_insert_with(|| Faulty::begin(standing, reason, now));
+            let faulty = *memory.faulty.get_or_insert_with(|| Faulty::begin(told, &[reason], now));
             let said = format!("since {}: {what}; {last}{next}", time(faulty.since * 1000));
             memory.set(status, reason, sanitize::text(&said, MESSAGE_MAX), generation);
         };
         let both = format!("{}: {}", fault.reason, fault.message);
         match (self.in_force(standing), policy.on_fault) {
-            (None, _) if self.is_fresh() => {
+            (None, _) if self.is_fresh() || self.is_outdated(asked) => {
+                if !self.is_fresh() {
+                    self.phase = Phase::First;
+                }
                 let reason = if self.is_void() { reason::RESTARTED } else { reason::NO_VERDICT_YET };
                 tell(self, Status::Unknown, reason, &both, "");
             }
             // The first verdict is decided and not written yet: it stays what it is.
             (None, _) => {}
             (Some(status), OnFault::Hold) => {
-                let elapsed = self.faulty_for(standing, now);
+                let held = [reason::FAULT_HELD, reason::STALE];
+                let elapsed = self.faulty.get_or_insert_with(|| Faulty::begin(told, &held, now)).elapsed(now);
                 match policy.max_stale {
                     Some(most) if elapsed >= most => {
                         tell(self, Status::Unknown, reason::STALE, &both, "the last verdict is too old; ");
@@ -249,7 +273,7 @@ impl Memory {
             }
             (Some(_), on_fault) => {
                 let to = if on_fault == OnFault::False { Status::False } else { Status::Unknown };
-                self.faulty_for(standing, now);
+                self.faulty.get_or_insert_with(|| Faulty::begin(told, &[&fault.reason], now));
                 // It counts as an unmet answer does: it ends a row of met ones.
                 if self.passes(to, asked) {
                     tell(self, to, &fault.reason, &fault.message, "");
@@ -260,10 +284,9 @@ impl Memory {
         wait
     }
 
-    /// For how long there have been only faults, this one included.
-    fn faulty_for(&mut self, standing: Option<&Condition>, now: Now) -> Duration {
-        let held = standing.map_or(reason::FAULT_HELD, |standing| standing.reason.as_str());
-        self.faulty.get_or_insert_with(|| Faulty::begin(standing, held, now)).elapsed(now)
+    /// Whether the first verdict is a True that was not written yet, about a pod that is another one by now.
+    fn is_outdated(&self, asked: &Asked<'_>) -> bool {
+        !asked.current && self.opinion.as_ref().is_some_and(|opinion| opinion.status == Status::True)
     }
 
     fn set(&mut self, status: Status, reason: &str, message: String, generation: u64) {
@@ -281,10 +304,10 @@ impl Memory {
 }
 
 impl Faulty {
-    /// Since now, or since the time that a condition with this reason tells, so that a restart of the host changes
-    /// neither the text nor the age.
-    fn begin(standing: Option<&Condition>, reason: &str, now: Now) -> Self {
-        let told = standing.filter(|standing| standing.reason == reason).and_then(|standing| {
+    /// Since now, or since the time that a condition with one of these reasons tells, so that a restart of the host
+    /// changes neither the text nor the age.
+    fn begin(standing: Option<&Condition>, reasons: &[&str], now: Now) -> Self {
+        let told = standing.filter(|standing| reasons.contains(&&*standing.reason)).and_then(|standing| {
             let (time, _) = standing.message.strip_prefix("since ")?.split_once(": ")?;
             time.parse::<Timestamp>().ok().map(Timestamp::as_second)
         });

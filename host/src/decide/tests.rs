@@ -51,7 +51,8 @@ impl Bed {
         };
         let now = self.now();
         let standing = self.standing.as_ref();
-        let asked = Asked { policy: &self.policy, standing, rises: false, generation: 3, now };
+        let asked =
+            Asked { policy: &self.policy, standing, current: true, spread: 1.0, rises: false, generation: 3, now };
         let wait = self.memory.take(answer.map(verdict).map_err(fault), &asked);
         if let Some(opinion) = self.memory.opinion.as_deref() {
             self.standing = Some(opinion.clone());
@@ -207,7 +208,7 @@ fn faults_back_off_to_thirty_seconds_and_answers_never_do() {
         assert_eq!(bed.tell(1, Ok(status)), second);
     }
     let mut slow = Bed::new(FRESH, None, Policy { period: 60 * second, ..Policy::default() });
-    assert_eq!(slow.tell(0, Err("Trap")), 60 * second);
+    assert_eq!(slow.tell(0, Err("Trap")), 30 * second, "a fault is no answer that a long period could wait on");
 }
 
 #[test]
@@ -224,7 +225,7 @@ fn another_check_forgets_the_counters_and_keeps_the_thresholds() {
     let mut bed = Bed::new(FRESH, None, Policy { failure_threshold: 2, ..Policy::default() });
     bed.answer(0, Ok(True));
     bed.answer(10, Ok(False));
-    bed.memory.forget();
+    bed.memory.forget(true, false);
     assert_eq!(bed.answer(10, Ok(False)), None);
     assert_eq!(bed.answer(10, Ok(False)), said(False));
 }

@@ -149,14 +149,25 @@ impl Core {
         let steady = matches!(&answer, Ok(verdict) if verdict.recheck_after.is_none()) && !flight.periodic;
         let said = answer.as_ref().ok().map(|verdict| verdict.status);
         let rises = gate.dry_run || gate.sent == Some(Status::True);
-        let asked = Asked { policy: &rule.policy, standing: stands.as_deref(), rises, generation: flight.judged, now };
+        let asked = Asked {
+            policy: &rule.policy,
+            standing: stands.as_deref(),
+            current: gate.judged == flight.digest,
+            spread: 0.5 + self.rng.f64() / 2.0,
+            rises,
+            generation: flight.judged,
+            now,
+        };
         let mut wait = gate.memory.take(answer, &asked);
         if steady {
             // Many gates begin, or change, at the same moment: from here on each has a beat of its own.
             wait = wait.mul_f64(0.5 + self.rng.f64() / 2.0);
         }
         // Neither a fault nor an answer that turns nothing yet bears out on this pod what was decided on another.
-        if said.is_some() && said == gate.memory.opinion.as_ref().map(|opinion| opinion.status) {
+        // A fault may bear out that it is not True: what faults lead to is decided on the pod as it is.
+        let opinion = gate.memory.opinion.as_ref().map(|opinion| opinion.status);
+        let bears_out = said.map_or(opinion != Some(Status::True), |said| Some(said) == opinion);
+        if bears_out {
             (gate.judged, gate.judged_true) = (flight.digest, flight.was_true);
         }
         if gate.dry_run {
@@ -233,8 +244,12 @@ impl Gate {
             self.memory.wait(pod, policy);
             return None;
         };
-        // After a restart that was over before anybody saw it, nothing has waited yet and nothing should.
-        let at_once = self.memory.is_void() && self.memory.opinion.is_none();
+        if self.memory.is_void() && !identity::containers_ready(pod) {
+            self.memory.wait(pod, policy);
+            return None;
+        }
+        // After a restart that was over before anybody saw it the old True stands: nothing has waited yet.
+        let at_once = self.memory.is_void() && self.status() == Some(Status::True);
         if policy.initial_delay.is_zero() || at_once {
             return Some(Duration::ZERO);
         }

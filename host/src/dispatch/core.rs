@@ -149,6 +149,7 @@ impl Core {
             Event::ListDone(scope) => self.sweep(scope, now),
             Event::Rules(rules) => self.take_rules(rules, now),
             Event::Namespace(name, labels) => self.namespace(name, labels, now),
+            Event::NamespaceGone(name) => drop(self.namespaces.remove(&name)),
             Event::Stalled => self.wary_until = now.mono + WARY,
             Event::Answered { id, answer } => self.answered(id, answer, now),
             Event::Wrote { id, outcome } => self.wrote(id, &outcome, now),
@@ -175,6 +176,7 @@ impl Core {
                         entry.write.timer = None;
                     }
                     self.plan_write(&uid, now);
+                    self.count(&uid, now);
                 }
                 Some((_, Wake::Override(uid))) => self.end_overrides(&uid, now),
                 Some((_, Wake::Disagrees(uid))) => self.disagrees(&uid),
@@ -227,6 +229,7 @@ impl Core {
                 if renewed {
                     self.renew(&uid);
                 }
+                self.follow_owner(&uid, &pod, now);
                 changed
             }
             _ => {
@@ -321,27 +324,6 @@ impl Core {
             let waits = |entry: &Entry| entry.gates.iter().any(|gate| gate.hold == Some(Hold::Unlisted));
             let waiting: Vec<_> = self.pods.values().filter(|e| waits(e)).map(|e| e.uid.clone()).collect();
             self.take_turns(waiting, now);
-        }
-    }
-
-    /// Counts the pod for its owner's budget anew, and lets those that wait for it try.
-    pub(super) fn count(&mut self, uid: &Arc<str>, now: Now) {
-        let Some(entry) = self.pods.get_mut(uid) else { return };
-        self.owners.count(entry);
-        let turns = self.owners.turns(entry);
-        self.take_turns(turns, now);
-    }
-
-    fn take_turns(&mut self, turns: Vec<Arc<str>>, now: Now) {
-        for uid in turns {
-            if let Some(entry) = self.pods.get_mut(&uid) {
-                for gate in &mut entry.gates {
-                    if matches!(gate.hold, Some(Hold::Budget(_) | Hold::Unlisted)) {
-                        gate.hold = None;
-                    }
-                }
-            }
-            self.plan_write(&uid, now);
         }
     }
 

@@ -176,15 +176,17 @@ impl Gate {
 
     /// Forgets what another check, or another generation of this one, decided.
     pub(super) fn forget(&mut self) {
-        self.memory.forget();
+        let hides = self.standing.as_ref().is_some_and(|standing| standing.reason == reason::OVERRIDDEN);
+        self.memory.forget(self.was_true, hides);
         self.hold = None;
         self.judged = 0;
     }
 
-    /// In `mode: bootstrap` a True that stands is the last word.
+    /// In `mode: bootstrap` a True that was written is the last word, whatever an override makes stand meanwhile.
     pub(super) fn is_done(&self) -> bool {
         let bootstrap = self.rule.as_ref().is_some_and(|rule| rule.policy.mode == crate::check::Mode::Bootstrap);
-        bootstrap && !self.memory.is_fresh() && self.status() == Some(Status::True) && !self.dry_run
+        let standing = self.standing.as_deref().filter(|standing| standing.reason != reason::OVERRIDDEN);
+        bootstrap && self.memory.is_true(standing)
     }
 
     /// The status that stands.

@@ -84,6 +84,8 @@ pub enum Event {
     Rules(Rules),
     /// A namespace has these labels, sorted by key.
     Namespace(Arc<str>, Vec<(String, String)>),
+    /// A namespace is gone, after its pods.
+    NamespaceGone(Arc<str>),
     /// The process stood still for seconds (it was stopped, or its machine was): what is known of the pods may be old,
     /// and whoever else decides may have gone on.
     Stalled,

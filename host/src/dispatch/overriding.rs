@@ -26,6 +26,15 @@ impl Core {
     pub(super) fn read_overrides(&mut self, uid: &Arc<str>, pod: &Pod, now: Now) {
         let text = pod.annotations.iter().find(|(key, _)| key == ANNOTATION).map(|(_, text)| text);
         let Some(entry) = self.pods.get_mut(uid) else { return };
+        let unknown = |kind: &Arc<str>| {
+            let rule = self.rules.live.get(kind);
+            rule.is_some_and(|rule| rule.select.namespace_labels.is_some())
+                && !self.namespaces.contains_key(&entry.namespace)
+        };
+        if !self.rules.scanned || entry.gates.iter().any(|gate| unknown(&gate.kind)) {
+            // Which checks answer is not known yet, and neither is what they allow.
+            return;
+        }
         let rules: Vec<_> = entry.gates.iter().map(|g| g.rule.as_ref().map(|rule| rule.policy.overridable)).collect();
         let mut hasher = DefaultHasher::new();
         (text, rules).hash(&mut hasher);

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::entry::Entry;
+use super::{Core, Now, entry::Entry, gate::Hold};
 use crate::{check::MaxUnready, pod::Pod};
 
 /// The pods by owner. A pod without one is an owner of itself.
@@ -33,6 +33,40 @@ pub(super) fn describe(pod: &Pod) -> String {
     match &pod.owner {
         Some(owner) => format!("{} {}", owner.kind, owner.name),
         None => format!("pod {}", pod.name),
+    }
+}
+
+impl Core {
+    /// Counts the pod for its owner's budget anew, and lets those that wait for it try.
+    pub(super) fn count(&mut self, uid: &Arc<str>, now: Now) {
+        let Some(entry) = self.pods.get_mut(uid) else { return };
+        self.owners.count(entry);
+        let turns = self.owners.turns(entry);
+        self.take_turns(turns, now);
+    }
+
+    pub(super) fn take_turns(&mut self, turns: Vec<Arc<str>>, now: Now) {
+        for uid in turns {
+            if let Some(entry) = self.pods.get_mut(&uid) {
+                for gate in &mut entry.gates {
+                    if matches!(gate.hold, Some(Hold::Budget(_) | Hold::Unlisted)) {
+                        gate.hold = None;
+                    }
+                }
+            }
+            self.plan_write(&uid, now);
+        }
+    }
+
+    /// A pod may be released from its owner, or adopted by another one.
+    pub(super) fn follow_owner(&mut self, uid: &Arc<str>, pod: &Pod, now: Now) {
+        let Some(entry) = self.pods.get_mut(uid).filter(|entry| entry.owner != owner(pod)) else { return };
+        let turns = self.owners.leave(entry);
+        entry.owner = owner(pod);
+        self.owners.join(entry);
+        self.take_turns(turns, now);
+        // What the former owner's budget held is up to the new one's.
+        self.take_turns(vec![uid.clone()], now);
     }
 }
 
@@ -75,7 +109,8 @@ impl Owners {
         }
     }
 
-    /// Whether the pod may be taken out of service: it is already, or the smallest budget of its owner's checks allows one more.
+    /// Whether the pod may be taken out of service: it is already, or the smallest budget of its owner's checks allows
+    /// one more.
     pub(super) fn allow(&self, entry: &Entry) -> bool {
         entry.spent || self.0.get(&entry.owner).is_none_or(|group| group.free() > 0)
     }
@@ -84,6 +119,13 @@ impl Owners {
     pub(super) fn hold(&mut self, entry: &Entry) {
         if let Some(group) = self.0.get_mut(&entry.owner) {
             group.held.insert(entry.uid.clone());
+        }
+    }
+
+    /// The pod waits no more.
+    pub(super) fn let_go(&mut self, entry: &Entry) {
+        if let Some(group) = self.0.get_mut(&entry.owner) {
+            group.held.remove(&entry.uid);
         }
     }
 

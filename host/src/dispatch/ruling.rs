@@ -116,7 +116,8 @@ impl Core {
         for (kind, claimed, why) in unanswered {
             let Some(at) = entry.gates.iter().position(|gate| gate.kind == kind && !gate.dry_run) else { continue };
             let gate = &mut entry.gates[at];
-            if claimed && gate.standing.is_none() {
+            // The API server stores any status: what stands may be none of the three.
+            if claimed && pod.condition(&kind).is_none() {
                 gate.memory.unanswered(pod, &why);
             }
             if !std::mem::replace(&mut gate.rare().told_unanswered, true) {

@@ -76,9 +76,15 @@ impl Core {
                 gate.let_go();
             }
         }
+        if !entry.gates.iter().any(|gate| matches!(gate.hold, Some(Hold::Budget(_)))) {
+            self.owners.let_go(entry);
+        }
         let (digest, waits) = (entry.digest, entry.waits_for_a_later_version());
         let wary = now.mono < self.wary_until;
         let needs = entry.gates.iter().filter_map(|gate| gate.need(digest, wary)).filter(|need| !(need.bound && waits));
+        // What a wary host leaves is looked at again when it is wary no more.
+        let left = wary
+            && entry.gates.iter().any(|gate| gate.need(digest, true).is_none() && gate.need(digest, false).is_some());
         let write = &mut entry.write;
         let earliest = needs.map(|need| (need.from.max(write.not_before).max(now.mono), need.urgency)).min();
         if let Some(set) = write.timer.take() {
@@ -102,7 +108,8 @@ impl Core {
             }
         }
         let later = earliest.map(|(from, _)| from).filter(|from| *from > now.mono && !write.in_flight);
-        if let Some(at) = later.into_iter().chain(write.doubt).min() {
+        let trusted = left.then_some(self.wary_until);
+        if let Some(at) = later.into_iter().chain(write.doubt).chain(trusted).min() {
             write.timer = Some(at);
             self.timers.insert((at, Wake::Write(uid.clone())));
         }

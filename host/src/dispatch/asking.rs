@@ -139,6 +139,8 @@ impl Core {
             return;
         }
         gate.state = State::Idle;
+        // A True may have become the last word while the call ran.
+        gate.asleep |= gate.is_done();
         let Some(rule) = gate.rule.clone().filter(|_| !gate.asleep) else { return };
         if rule.check != flight.check || rule.generation != flight.generation || gate.epoch != flight.epoch {
             // Replaced code does not decide any more, whether or not the new one has answered yet, and nothing that was

@@ -210,7 +210,7 @@ impl World {
     /// Whether the host knows, or has to assume, that a pod had been in service and is not.
     fn is_lost(&self, uid: &str) -> bool {
         let known = &self.view[uid];
-        let stored = self.cluster.find(uid).map(|(_, stored)| stored);
+        let stored = self.cluster.find(uid).map(|(_, stored)| stored).filter(|stored| !stored.over);
         let taken = |stored: &Stored| !stored.taken.is_empty();
         let lost = |(key, reference): (&GateKey, &Reference)| {
             let ever = stored.is_some_and(|s| s.ever_true.contains(&*key.gate)) && !self.blurred.contains(key);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatehost::{
-    check::{Policy, Selection, StartWhen},
+    check::{Mode, Policy, Selection, StartWhen},
     decide::Status,
     dispatch::{NoteKind, Options, Patch},
 };
@@ -242,4 +242,46 @@ fn answers_of_what_is_replaced_and_events_that_are_old_count_for_nothing() {
     assert!(world.patches.is_empty());
     let again = world.calls.iter().find(|call| &*call.check == "check-0").expect("asked once more");
     assert_eq!(super::cluster::note(&again.pod.open()), 3);
+}
+
+#[test]
+fn in_bootstrap_an_answer_that_comes_after_the_first_true_stands_counts_for_nothing() {
+    let mut world = World::with(Options::default());
+    world.rule(0, false, Policy { mode: Mode::Bootstrap, ..plain() }, Selection::default());
+    world.take(Step::Annotate { pod: 0, note: 0 });
+    world.take(Step::Deliver(9));
+    answer(&mut world, Status::True);
+    world.take(Step::Annotate { pod: 1, note: 0 });
+    let wall = world.now.wall;
+    end(&mut world, Ending::Lost);
+    world.cluster.touch(0, wall, |stored| annotate(&mut stored.pod, NOTE, Some("1".into())));
+    world.take(Step::Deliver(9));
+    // One answer makes it True, and before it stands the pod changes once more.
+    answer(&mut world, Status::True);
+    world.take(Step::Pass(1_000));
+    let risen = std::mem::take(&mut world.patches);
+    world.take(Step::Pass(10_001));
+    for patch in &risen {
+        world.end_write(patch, Ending::Written);
+    }
+    assert_eq!(standing(&world, Status::True), 2);
+    answer(&mut world, Status::False);
+    world.take(Step::Pass(1_000));
+    end(&mut world, Ending::Written);
+    assert_eq!(standing(&world, Status::True), 2);
+}
+
+#[test]
+fn a_restart_of_the_host_writes_nothing_where_nothing_changed() {
+    for status in [Status::True, Status::False, Status::Unknown] {
+        let mut world = in_service(4, Policy { failure_threshold: 2, success_threshold: 2, ..plain() });
+        be(&mut world, status);
+        world.settle(Duration::from_mins(10));
+        let before = world.sent;
+        for _ in 0..3 {
+            world.take(Step::RestartHost(0));
+            world.settle(Duration::from_mins(1));
+            assert_eq!(world.sent, before, "{status:?}");
+        }
+    }
 }

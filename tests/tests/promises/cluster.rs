@@ -198,12 +198,6 @@ impl Cluster {
         self.pods.iter().find(|(_, stored)| stored.pod.uid == uid).map(|(slot, stored)| (*slot, stored))
     }
 
-    /// Pods that count for the budget of the owner of `pod`.
-    pub(crate) fn siblings<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Stored> {
-        let same = |other: &&Stored| other.pod.owner == pod.owner && (pod.owner.is_some() || other.pod.uid == pod.uid);
-        self.pods.values().filter(same).filter(|stored| !stored.over)
-    }
-
     /// A patch that the server takes. `turns` are the gates that it turns from True, and that are not void.
     pub(crate) fn apply(&mut self, patch: &Patch, turns: &BTreeSet<Arc<str>>) {
         let (slot, _) = self.find(&patch.uid).unwrap();

@@ -92,10 +92,14 @@ impl World {
             _ => current.clone(),
         };
         self.core.handle(Event::ListStarted(0), self.now);
-        list.iter().for_each(|stored| self.list(stored));
+        for stored in &list {
+            self.list(stored);
+        }
         let gone: Vec<_> =
             self.view.keys().filter(|uid| !list.iter().any(|listed| listed.pod.uid == **uid)).cloned().collect();
-        gone.iter().for_each(|uid| self.forget(uid));
+        for uid in &gone {
+            self.forget(uid);
+        }
         self.core.handle(Event::ListDone(0), self.now);
         self.listed = true;
         let since = |uid: &str, version: u64| !list.iter().any(|old| old.pod.uid == uid && old.version >= version);

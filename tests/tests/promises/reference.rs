@@ -199,7 +199,7 @@ impl Reference {
 
     /// For how long there have been only faults; a former host's word of it counts.
     pub(crate) fn age(&self, now: Now) -> Option<Duration> {
-        self.faulty.map(|(from, before)| before + (now.mono - from))
+        self.faulty.map(|(from, before)| before + now.mono.saturating_sub(from))
     }
 
     fn begin_fault(&mut self, now: Now) {

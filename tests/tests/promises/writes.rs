@@ -118,7 +118,7 @@ fn a_write_that_succeeds_tells_nothing_of_an_earlier_one_that_was_lost() {
     // The answer is met again before anybody knows of it, and the other gate of these pods is written.
     only(&mut world, ["uid-1", "uid-2"], Status::True);
     world.rule(1, false, plain(), Selection::default());
-    world.take(Step::Pass(400_000 / 10));
+    world.take(Step::Pass(40_000));
     only(&mut world, ["uid-1", "uid-2"], Status::True);
     end(&mut world, Ending::Written);
     only(&mut world, ["uid-3", "uid-4"], Status::False);
@@ -155,7 +155,7 @@ fn an_override_counts_until_it_ends_and_over_a_restart_of_the_host() {
     world.settle(Duration::from_secs(10));
     assert_eq!((standing(&world, Status::False), reason(&world, 0).as_str()), (1, "Overridden"));
     world.take(Step::RestartHost(0));
-    world.settle(Duration::from_secs(60));
+    world.settle(Duration::from_mins(1));
     assert_eq!((standing(&world, Status::False), reason(&world, 0).as_str()), (1, "Overridden"));
     world.settle(Duration::from_secs(80));
     assert_eq!((standing(&world, Status::True), reason(&world, 0).as_str()), (1, "Because"));

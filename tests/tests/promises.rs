@@ -23,7 +23,7 @@ use proptest::prelude::*;
 use crate::promises::{plugins::claims, steps, world::World};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(400), max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(400), max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Plain checks that decide at once, in a busy world.
     #[test]

@@ -232,7 +232,7 @@ proptest! {
             let named = answer.as_ref().map_or(None, |verdict| verdict.recheck_after);
             let is_fault = answer.is_err();
             let before = standing.as_ref().map(|condition| condition.status);
-            let wait = memory.take(answer, &Asked { policy: &policy, standing: standing.as_ref(), current: true, spread: 1.0, rises: false, generation, now });
+            let wait = memory.take(answer, &Asked { policy: &policy, standing: standing.as_ref(), spread: 1.0, rises: false, generation, now });
             prop_assert!(wait <= Duration::from_hours(1).max(policy.period));
             if is_fault {
                 prop_assert!(wait <= policy.period.max(Duration::from_secs(30)));

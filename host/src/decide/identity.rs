@@ -102,9 +102,9 @@ impl Past {
             return Self { verdict: false, void: false, was_true: false };
         };
         // What an override hides may have been a verdict, and nobody knows which: it counts for nothing now.
-        let unknown = [reason::RESTARTED, reason::OVERRIDDEN].contains(&standing.reason.as_str());
-        let void = unknown || outlived(pod, standing);
-        Self { verdict: !void, void, was_true: true }
+        let overridden = standing.reason == reason::OVERRIDDEN;
+        let void = standing.reason == reason::RESTARTED || !overridden && outlived(pod, standing);
+        Self { verdict: !void && !overridden, void, was_true: true }
     }
 }
 

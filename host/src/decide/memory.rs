@@ -47,6 +47,8 @@ enum Phase {
     First,
     /// Nor here, but there was one for former containers or another IP.
     Void,
+    /// There may have been one, and it counts no more: it was never written, or an override hides what it was.
+    Unsure,
     /// One has been decided, and none has been written.
     Decided,
     /// One has been written: thresholds apply.
@@ -70,8 +72,6 @@ pub struct Asked<'a> {
     pub policy: &'a Policy,
     /// What stands on the pod.
     pub standing: Option<&'a Condition>,
-    /// The pod that was judged is, as far as plugins see, the one that the last verdict was about.
-    pub current: bool,
     /// What share of a wait after a fault is waited, 0.5 to 1: many gates fault at the same moment.
     pub spread: f64,
     /// A True is on its way to the pod, or never gets there: the check is only tried.
@@ -101,6 +101,7 @@ impl Memory {
             phase: match past {
                 Past { verdict: true, .. } => Phase::Written,
                 Past { void: true, .. } => Phase::Void,
+                Past { was_true: true, .. } => Phase::Unsure,
                 Past { .. } => Phase::First,
             },
             successes: 0,
@@ -112,9 +113,14 @@ impl Memory {
         }
     }
 
-    /// No verdict has been decided for the containers and the IP that the pod has now.
-    pub fn is_fresh(&self) -> bool {
+    /// No verdict has been decided for the containers and the IP that the pod has now: `startWhen` counts.
+    pub fn waits(&self) -> bool {
         matches!(self.phase, Phase::First | Phase::Void)
+    }
+
+    /// No verdict counts: the first one is decided whatever the thresholds.
+    fn is_fresh(&self) -> bool {
+        self.waits() || self.phase == Phase::Unsure
     }
 
     /// There was a verdict, and a restart or a new IP made it void.
@@ -123,12 +129,11 @@ impl Memory {
     }
 
     /// Another check, or another generation of this one, answers from now on. A verdict that was not written yet, or
-    /// that an override `hides`, is none any more; `was_true` tells whether the gate has ever been True.
-    pub fn forget(&mut self, was_true: bool, hides: bool) {
+    /// that an override `hides`, counts no more.
+    pub fn forget(&mut self, hides: bool) {
         let phase = match self.phase {
-            Phase::Decided if !was_true => Phase::First,
-            Phase::Decided => Phase::Void,
-            Phase::Written if hides => Phase::Void,
+            Phase::Decided => Phase::Unsure,
+            Phase::Written if hides => Phase::Unsure,
             phase => phase,
         };
         *self = Self { phase, heard: self.heard, ..Self::new(NOTHING) };
@@ -246,11 +251,8 @@ impl Memory {
         };
         let both = format!("{}: {}", fault.reason, fault.message);
         match (self.in_force(standing), policy.on_fault) {
-            (None, _) if self.is_fresh() || self.is_outdated(asked) => {
-                if !self.is_fresh() {
-                    self.phase = Phase::First;
-                }
-                let reason = if self.is_void() { reason::RESTARTED } else { reason::NO_VERDICT_YET };
+            (None, _) if self.is_fresh() => {
+                let reason = if self.phase == Phase::First { reason::NO_VERDICT_YET } else { reason::RESTARTED };
                 tell(self, Status::Unknown, reason, &both, "");
             }
             // The first verdict is decided and not written yet: it stays what it is.
@@ -282,11 +284,6 @@ impl Memory {
         }
         self.fault = Some(Box::new(fault));
         wait
-    }
-
-    /// Whether the first verdict is a True that was not written yet, about a pod that is another one by now.
-    fn is_outdated(&self, asked: &Asked<'_>) -> bool {
-        !asked.current && self.opinion.as_ref().is_some_and(|opinion| opinion.status == Status::True)
     }
 
     fn set(&mut self, status: Status, reason: &str, message: String, generation: u64) {

@@ -51,8 +51,7 @@ impl Bed {
         };
         let now = self.now();
         let standing = self.standing.as_ref();
-        let asked =
-            Asked { policy: &self.policy, standing, current: true, spread: 1.0, rises: false, generation: 3, now };
+        let asked = Asked { policy: &self.policy, standing, spread: 1.0, rises: false, generation: 3, now };
         let wait = self.memory.take(answer.map(verdict).map_err(fault), &asked);
         if let Some(opinion) = self.memory.opinion.as_deref() {
             self.standing = Some(opinion.clone());
@@ -225,7 +224,7 @@ fn another_check_forgets_the_counters_and_keeps_the_thresholds() {
     let mut bed = Bed::new(FRESH, None, Policy { failure_threshold: 2, ..Policy::default() });
     bed.answer(0, Ok(True));
     bed.answer(10, Ok(False));
-    bed.memory.forget(true, false);
+    bed.memory.forget(false);
     assert_eq!(bed.answer(10, Ok(False)), None);
     assert_eq!(bed.answer(10, Ok(False)), said(False));
 }

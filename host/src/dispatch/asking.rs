@@ -154,7 +154,6 @@ impl Core {
         let asked = Asked {
             policy: &rule.policy,
             standing: stands.as_deref(),
-            current: gate.judged == flight.digest,
             spread: 0.5 + self.rng.f64() / 2.0,
             rises,
             generation: flight.judged,
@@ -238,7 +237,7 @@ impl Gate {
     /// From when on it is asked; nothing while `startWhen` does not hold. Until then it says what it waits for.
     fn start(&mut self, pod: &Pod, now: Now) -> Option<Duration> {
         let rule = self.rule.clone()?;
-        if !self.memory.is_fresh() {
+        if !self.memory.waits() {
             return Some(Duration::ZERO);
         }
         let policy = &rule.policy;

@@ -126,7 +126,6 @@ impl Gate {
     pub(super) fn new(kind: Arc<str>, dry_run: bool, pod: &Pod) -> Self {
         let standing = pod.condition(&kind).and_then(Condition::read).map(Arc::new);
         let past = Past::read(pod, standing.as_deref());
-        let overridden = standing.as_ref().is_some_and(|standing| standing.reason == reason::OVERRIDDEN);
         Self {
             kind,
             dry_run,
@@ -137,7 +136,7 @@ impl Gate {
             bucket: Duration::ZERO,
             memory: Memory::new(past),
             asleep: false,
-            released: past.void && !overridden,
+            released: past.void,
             epoch: 0,
             judged: 0,
             judged_true: false,
@@ -177,7 +176,7 @@ impl Gate {
     /// Forgets what another check, or another generation of this one, decided.
     pub(super) fn forget(&mut self) {
         let hides = self.standing.as_ref().is_some_and(|standing| standing.reason == reason::OVERRIDDEN);
-        self.memory.forget(self.was_true, hides);
+        self.memory.forget(hides);
         self.hold = None;
         self.judged = 0;
     }
@@ -221,9 +220,9 @@ impl Gate {
             match &self.hold {
                 Some(Hold::Unlisted) => return None,
                 Some(Hold::Budget(held)) if standing.says_the_same(held) => return None,
-                Some(Hold::Budget(held)) => return need(Urgency::Text, self.text_after, held, false),
+                Some(Hold::Budget(held)) => return need(Urgency::Text, self.text_after, held, true),
                 Some(Hold::Damper(until, held)) if !standing.says_the_same(held) && self.text_after < *until => {
-                    return need(Urgency::Text, self.text_after, held, false);
+                    return need(Urgency::Text, self.text_after, held, true);
                 }
                 Some(Hold::Damper(until, _)) => return need(Urgency::Status, *until, wanted, false),
                 None => {}
@@ -231,10 +230,13 @@ impl Gate {
         }
         match &self.standing {
             Some(standing) if standing.says_the_same(wanted) => None,
-            Some(standing) if standing.status == wanted.status => need(Urgency::Text, self.text_after, wanted, false),
+            // Somebody else may have turned it meanwhile: a text must not turn it back to True.
+            Some(standing) if standing.status == wanted.status => {
+                need(Urgency::Text, self.text_after, wanted, wanted.status == Status::True)
+            }
             _ if self.is_bound(wanted.status, wary) && !self.is_current(digest) => None,
             // Somebody else has turned it True since, on a pod that has changed: the next answer decides.
-            _ if self.turns_away(wanted.status) && !self.judged_true && !self.is_current(digest) => None,
+            _ if self.was_judged_away(wanted.status) && !self.judged_true && !self.is_current(digest) => None,
             _ => {
                 let contested = self.wrote == Some(wanted.status);
                 let from = if contested { self.contest_after } else { Duration::ZERO };
@@ -245,7 +247,12 @@ impl Gate {
 
     /// Whether a turn to `status` is bound to the pod that was judged.
     fn is_bound(&self, status: Status, wary: bool) -> bool {
-        status == Status::True || wary && self.turns_away(status)
+        status == Status::True || wary && self.was_judged_away(status)
+    }
+
+    /// Whether an answer, and not the pod's own state, turns it from True.
+    fn was_judged_away(&self, status: Status) -> bool {
+        self.memory.answered && self.turns_away(status)
     }
 
     /// Whether what should stand was judged on the pod as it is now, as far as plugins can see.

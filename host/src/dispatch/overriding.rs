@@ -26,18 +26,18 @@ impl Core {
     pub(super) fn read_overrides(&mut self, uid: &Arc<str>, pod: &Pod, now: Now) {
         let text = pod.annotations.iter().find(|(key, _)| key == ANNOTATION).map(|(_, text)| text);
         let Some(entry) = self.pods.get_mut(uid) else { return };
-        let unknown = |kind: &Arc<str>| {
-            let rule = self.rules.live.get(kind);
-            rule.is_some_and(|rule| rule.select.namespace_labels.is_some())
-                && !self.namespaces.contains_key(&entry.namespace)
-        };
-        if !self.rules.scanned || entry.gates.iter().any(|gate| unknown(&gate.kind)) {
+        if !self.rules.scanned {
             // Which checks answer is not known yet, and neither is what they allow.
             return;
         }
+        // Nor is it where a check selects by labels of the namespace that are on their way.
+        let awaited = !self.namespaces.contains_key(&entry.namespace);
+        let awaits = |kind: &str| {
+            awaited && self.rules.live.get(kind).is_some_and(|rule| rule.select.namespace_labels.is_some())
+        };
         let rules: Vec<_> = entry.gates.iter().map(|g| g.rule.as_ref().map(|rule| rule.policy.overridable)).collect();
         let mut hasher = DefaultHasher::new();
-        (text, rules).hash(&mut hasher);
+        (text, rules, awaited).hash(&mut hasher);
         let digest = text.map_or(0, |_| hasher.finish().max(1));
         if std::mem::replace(&mut entry.overrides, digest) == digest {
             return;
@@ -55,7 +55,7 @@ impl Core {
             Some(Ok(said)) => entry.mine(said, &mut notes),
         };
         let mut over: Vec<_> = entry.gates.iter().map(|_| None).collect();
-        for said in &said {
+        for said in said.iter().filter(|said| !awaits(&said.gate)) {
             match entry.take(said, self.options.max_override, now) {
                 Ok(Some((at, taken))) => over[at] = Some(taken),
                 Ok(None) => {}

@@ -144,10 +144,16 @@ impl Core {
         let listed = self.listed.contains(&entry.scope);
         let wary = now.mono < self.wary_until;
         let (mut conditions, mut bound) = (Vec::new(), false);
+        // A text that is bound must not hold up a status that is not.
+        let mut needs = entry.gates.iter().filter_map(|gate| gate.need(entry.digest, wary));
+        let plain = needs.any(|need| need.urgency == Urgency::Status && !need.bound);
         for at in 0..entry.gates.len() {
             let need =
                 entry.gates[at].need(entry.digest, wary).filter(|need| need.from <= now.mono && !(need.bound && waits));
             let Some(need) = need.filter(|_| !is_reserved(&entry.gates[at].kind)) else { continue };
+            if plain && need.bound && need.urgency == Urgency::Text {
+                continue;
+            }
             let turns_away = need.urgency == Urgency::Status && entry.gates[at].turns_away(need.condition.status);
             if turns_away && let Err(told) = may_turn(entry, at, &need.condition, listed, &mut self.owners, now) {
                 self.actions.extend(told.map(Action::Note));

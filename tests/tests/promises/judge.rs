@@ -59,7 +59,7 @@ impl World {
     pub(super) fn judge_patch(&mut self, patch: &Patch) {
         assert!(!self.patches.iter().any(|other| other.uid == patch.uid), "two writes for one pod");
         self.judge_rate();
-        let to_true = |c: &Condition| c.status == Status::True && c.last_transition.is_some();
+        let to_true = |c: &Condition| c.status == Status::True;
         let bound = patch.conditions.iter().any(|(_, c)| to_true(c));
         assert_eq!(patch.version.is_some(), bound, "bound if and only if it makes a gate True: {patch:?}");
         let mut turns = BTreeSet::new();

@@ -31,6 +31,7 @@ pub(crate) enum Phase {
 
 /// One gate as the model understands it.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(crate) struct Reference {
     pub(crate) rule: Option<Arc<Rule>>,
     pub(crate) phase: Phase,
@@ -50,6 +51,10 @@ pub(crate) struct Reference {
     said: String,
     /// Since when there were only faults, in seconds of Unix time, and the instant and the age of the first one here.
     faulty: Option<(Duration, Duration)>,
+    /// It is void by no restart: `startWhen` counts no more.
+    unsure: bool,
+    /// There has been a verdict: the texts on the pod tell nothing any more of since when there are faults.
+    heard: bool,
     /// Its verdict became void while it was True, and no True has been decided since.
     pub(crate) void: bool,
     /// It has been True, or may have been, as far as the core can know.
@@ -84,6 +89,8 @@ impl Reference {
             met_on: None,
             said: pod.condition(kind).map(|c| c.message.clone()).unwrap_or_default(),
             faulty: None,
+            unsure: stands.is_some_and(|c| c.reason == "Overridden"),
+            heard: false,
             void: phase == Phase::Void && stands.is_some_and(|c| c.reason != "Overridden"),
             was_true: stands.is_some(),
             sent: None,
@@ -99,8 +106,17 @@ impl Reference {
     pub(crate) fn assign(&mut self, rule: Option<Arc<Rule>>) {
         if self.rule != rule {
             self.forget();
+            // What was not written yet, or what an override hides, is void.
+            if self.phase == Phase::Decided || self.phase == Phase::Written && self.is_overridden() {
+                (self.phase, self.unsure) = (Phase::Void, true);
+            }
             self.rule = rule;
         }
+    }
+
+    /// Whether an override stands, by its text.
+    fn is_overridden(&self) -> bool {
+        self.said.starts_with("until ")
     }
 
     fn forget(&mut self) {
@@ -113,7 +129,7 @@ impl Reference {
     pub(crate) fn renew(&mut self) {
         self.forget();
         if self.phase != Phase::Never {
-            self.phase = Phase::Void;
+            (self.phase, self.unsure) = (Phase::Void, false);
             self.void |= self.rule.is_some();
         }
     }
@@ -138,7 +154,8 @@ impl Reference {
     /// In `mode: bootstrap` a True that stands is the last word.
     pub(crate) fn is_done(&self) -> bool {
         let bootstrap = self.rule.as_ref().is_some_and(|rule| rule.policy.mode == Mode::Bootstrap);
-        bootstrap && !self.is_fresh() && self.standing == Some(True)
+        let stands = self.standing.filter(|_| !self.is_overridden());
+        bootstrap && self.phase == Phase::Written && self.decided.or(stands) == Some(True)
     }
 
     /// Whether `startWhen` keeps it from being asked.
@@ -149,36 +166,35 @@ impl Reference {
             StartWhen::Scheduled => is_true("PodScheduled"),
             StartWhen::Always => true,
         });
-        self.is_fresh() && !started
+        // What a restart made void is asked about once the containers are ready, whatever the check starts with.
+        self.is_fresh() && !self.unsure && (!started || self.phase == Phase::Void && !is_true("ContainersReady"))
     }
 
     /// An answer that counts.
     pub(crate) fn answer(&mut self, answer: Result<Status, ()>, pod: &Pod, now: Now) {
         let Some(rule) = self.rule.clone() else { return };
         self.last = Some(answer);
-        match answer {
-            Ok(status) => {
-                (self.faults, self.faulty) = (0, None);
-                if status == True {
-                    self.met_on = Some(pod.clone());
-                }
-                if self.turns(status, &rule, now.mono) {
-                    self.decide(status);
-                }
+        if let Ok(status) = answer {
+            (self.faults, self.faulty, self.heard) = (0, None, true);
+            if status == True {
+                self.met_on = Some(pod.clone());
             }
-            Err(()) => {
-                self.faults += 1;
-                self.begin_fault(now);
-                let to = match rule.policy.on_fault {
-                    _ if self.is_fresh() => return self.decided = Some(Unknown),
-                    _ if self.phase == Phase::Decided => return,
-                    OnFault::False => False,
-                    OnFault::Unknown => Unknown,
-                    OnFault::Hold => return self.hold(&rule, now),
-                };
-                if self.in_force() == Some(to) || self.turns(to, &rule, now.mono) {
-                    self.decide(to);
-                }
+            if self.turns(status, &rule, now.mono) {
+                self.decide(status);
+            }
+        } else {
+            self.faults += 1;
+            self.begin_fault(now);
+            let to = match rule.policy.on_fault {
+                _ if self.is_fresh() => return self.decided = Some(Unknown),
+                _ if self.phase == Phase::Decided => return,
+                OnFault::False => False,
+                OnFault::Unknown => Unknown,
+                OnFault::Hold => return self.hold(&rule, now),
+            };
+            // It counts as an unmet answer does: it ends a row of met ones.
+            if self.turns(to, &rule, now.mono) {
+                self.decide(to);
             }
         }
         if self.decided == Some(True) {
@@ -204,7 +220,8 @@ impl Reference {
 
     fn begin_fault(&mut self, now: Now) {
         if self.faulty.is_none() {
-            let told = self.said.strip_prefix("since ").and_then(|said| said.split_once(": ")?.0.parse().ok());
+            let said = if self.heard { "" } else { &self.said };
+            let told = said.strip_prefix("since ").and_then(|said| said.split_once(": ")?.0.parse().ok());
             let before = told.map_or(0, |told: jiff::Timestamp| now.wall.div_euclid(1000) - told.as_second());
             self.faulty = Some((now.mono, Duration::from_secs(before.try_into().unwrap_or(0))));
         }

@@ -104,10 +104,8 @@ impl World {
             let (lost, allowed, _) = self.budget(&stored.pod.uid);
             let held = one["status"] == "False" && lost >= allowed && stored.is_true(kind);
             let stands = stored.pod.condition(kind).unwrap();
-            assert!(
-                held || one["status"] == stands.status.as_str() && stands.reason == "Overridden",
-                "{stands:?} {text}"
-            );
+            // Where the status is the same the text may come up to 5 minutes later.
+            assert!(held || one["status"] == stands.status.as_str(), "{stands:?} {text}");
             return true;
         }
         self.jumped

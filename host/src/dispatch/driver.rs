@@ -24,7 +24,7 @@ const BATCH: usize = 256;
 /// How often the loop comes by at least, ...
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// ... and how late it is when the process stood still.
-const STALLED: Duration = Duration::from_secs(3);
+const STALLED: Duration = Duration::from_secs(1);
 /// How long writes in flight may take to end after a stop.
 const GRACE: Duration = Duration::from_secs(4);
 

@@ -154,7 +154,7 @@ impl Bed {
         let begin = Instant::now();
         let running = if kind == Kind::Host {
             let [files, kubeconfig] = [path(&self.files)?, path(&self.kubeconfig)?];
-            let args = [files, "--kubeconfig", kubeconfig, "--namespace", namespace];
+            let args = [&[files, "--kubeconfig", kubeconfig, "--namespace", namespace], &load::PACE[..]].concat();
             Running::Host(Host::start(&args, &[], &log)?)
         } else {
             let mut command = Command::new(std::env::current_exe()?);

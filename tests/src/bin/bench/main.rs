@@ -79,6 +79,7 @@ fn main() -> Result<()> {
         println!("{report}");
         report.save()?;
     }
+    println!("set: {}", load::set());
     println!("measured in {:.0} s; the raw figures are in {}", begin.elapsed().as_secs_f64(), report::dir().display());
     Ok(())
 }

@@ -18,6 +18,7 @@ mod refused;
 mod reload;
 mod rollout;
 mod scope;
+mod selected;
 mod settle;
 mod soak;
 mod start;

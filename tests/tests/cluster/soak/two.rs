@@ -87,7 +87,7 @@ fn two_hosts_make_at_most_two_patches_for_a_transition_and_one_that_was_stopped_
         }
 
         let mut both = Tally::default();
-        for round in 0..scale(4, 20) {
+        for round in 0..scale(2, 20) {
             let mark = history.mark();
             say(t, 0..PODS, if round % 2 == 0 { "yes" } else { "no" }).await?;
             rest().await?;
@@ -96,9 +96,9 @@ fn two_hosts_make_at_most_two_patches_for_a_transition_and_one_that_was_stopped_
 
         let stopped_for = scale(Duration::from_secs(4), Duration::from_mins(1));
         let (mut stopped, mut back) = (Tally::default(), Tally::default());
-        for round in 0..scale(4, 8) {
+        for round in 0..scale(2, 8) {
             let words = if round % 2 == 0 { ["yes", "no"] } else { ["no", "yes"] };
-            let there_and_back = round >= scale(2, 4);
+            let there_and_back = round >= scale(1, 4);
             let mark = history.mark();
             // In the middle of its work: half the pods have changed.
             say(t, 0..PODS / 2, words[0]).await?;

@@ -146,7 +146,7 @@ impl Core {
         let (mut conditions, mut bound) = (Vec::new(), false);
         // A text that is bound must not hold up a status that is not.
         let mut needs = entry.gates.iter().filter_map(|gate| gate.need(entry.digest, wary));
-        let plain = needs.any(|need| need.urgency == Urgency::Status && !need.bound);
+        let plain = needs.any(|need| need.urgency == Urgency::Status && !need.bound && need.from <= now.mono);
         for at in 0..entry.gates.len() {
             let need =
                 entry.gates[at].need(entry.digest, wary).filter(|need| need.from <= now.mono && !(need.bound && waits));

@@ -29,6 +29,8 @@ pub struct Memory {
     pub answered: bool,
     /// The last answer, where it was a fault.
     pub fault: Option<Box<Fault>>,
+    /// The opinion is what faults lead to, and not a verdict that is held through them.
+    pub by_fault: bool,
     phase: Phase,
     successes: u32,
     failures: u32,
@@ -98,6 +100,7 @@ impl Memory {
             opinion: None,
             answered: false,
             fault: None,
+            by_fault: false,
             phase: match past {
                 Past { verdict: true, .. } => Phase::Written,
                 Past { void: true, .. } => Phase::Void,
@@ -197,6 +200,7 @@ impl Memory {
             if self.is_fresh() {
                 self.phase = Phase::Decided;
             }
+            self.by_fault = false;
             self.set(verdict.status, &verdict.reason, verdict.message.clone(), asked.generation);
         }
         verdict.recheck_after.unwrap_or(asked.policy.period)
@@ -247,6 +251,7 @@ impl Memory {
         let tell = |memory: &mut Self, status, reason: &str, what: &str, last: &str| {
             let faulty = *memory.faulty.get_or_insert_with(|| Faulty::begin(told, &[reason], now));
             let said = format!("since {}: {what}; {last}{next}", time(faulty.since * 1000));
+            memory.by_fault |= reason != reason::FAULT_HELD;
             memory.set(status, reason, sanitize::text(&said, MESSAGE_MAX), generation);
         };
         let both = format!("{}: {}", fault.reason, fault.message);

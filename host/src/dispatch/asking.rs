@@ -112,6 +112,7 @@ impl Core {
             was_true: gate.status() == Some(Status::True),
             epoch: gate.epoch,
             periodic: gate.memory.answered && !answers_change,
+            stalled: false,
         };
         let call = Call {
             id,
@@ -142,9 +143,10 @@ impl Core {
         // A True may have become the last word while the call ran.
         gate.asleep |= gate.is_done();
         let Some(rule) = gate.rule.clone().filter(|_| !gate.asleep) else { return };
-        if rule.check != flight.check || rule.generation != flight.generation || gate.epoch != flight.epoch {
-            // Replaced code does not decide any more, whether or not the new one has answered yet, and nothing that was
-            // asked about former containers does.
+        let replaced = rule.check != flight.check || rule.generation != flight.generation;
+        if replaced || gate.epoch != flight.epoch || flight.stalled {
+            // Replaced code does not decide any more, whether or not the new one has answered yet; nothing does that was
+            // asked about former containers, nor what the host's own standstill cut off or made old.
             return self.make_due(key, Duration::ZERO, now);
         }
         let before = gate.memory.fault.as_ref().map(|fault| fault.reason.clone());
@@ -165,9 +167,9 @@ impl Core {
             wait = wait.mul_f64(0.5 + self.rng.f64() / 2.0);
         }
         // Neither a fault nor an answer that turns nothing yet bears out on this pod what was decided on another.
-        // A fault may bear out that it is not True: what faults lead to is decided on the pod as it is.
+        // A fault bears out what faults lead to, that is decided on the pod as it is, and no verdict that is held.
         let opinion = gate.memory.opinion.as_ref().map(|opinion| opinion.status);
-        let bears_out = said.map_or(opinion != Some(Status::True), |said| Some(said) == opinion);
+        let bears_out = said.map_or(gate.memory.by_fault, |said| Some(said) == opinion);
         if bears_out {
             (gate.judged, gate.judged_true) = (flight.digest, flight.was_true);
         }
@@ -180,7 +182,7 @@ impl Core {
             gate.stand(standing);
         }
         let notes = tell_faults(entry, at, before.as_deref(), now);
-        self.actions.extend(notes.into_iter().map(Action::Note));
+        self.actions.extend(notes.into_iter().chain(entry.contested()).map(Action::Note));
         self.compare(&key.uid, &key.gate);
         let Some((_, gate)) = find(&mut self.pods, key) else { return };
         gate.asleep = gate.is_done();

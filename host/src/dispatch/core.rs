@@ -113,6 +113,8 @@ pub(super) struct Flight {
     pub(super) epoch: u32,
     /// Neither the first one nor one that answers a change.
     pub(super) periodic: bool,
+    /// The process stood still while it ran.
+    pub(super) stalled: bool,
 }
 
 impl Core {
@@ -150,7 +152,10 @@ impl Core {
             Event::Rules(rules) => self.take_rules(rules, now),
             Event::Namespace(name, labels) => self.namespace(name, labels, now),
             Event::NamespaceGone(name) => drop(self.namespaces.remove(&name)),
-            Event::Stalled => self.wary_until = now.mono + WARY,
+            Event::Stalled => {
+                self.wary_until = now.mono + WARY;
+                self.calls.values_mut().for_each(|flight| flight.stalled = true);
+            }
             Event::Answered { id, answer } => self.answered(id, answer, now),
             Event::Wrote { id, outcome } => self.wrote(id, &outcome, now),
         }

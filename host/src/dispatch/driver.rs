@@ -57,6 +57,15 @@ pub struct Inputs<W> {
     pub options: Options,
 }
 
+/// What the loop woke up for.
+enum Woken {
+    Stopped,
+    Done(Result<Done, JoinError>),
+    Catalog(Result<(), watch::error::RecvError>),
+    Events(usize),
+    Timer,
+}
+
 enum Done {
     Call(Call, Result<Verdict, Fault>, Duration),
     Write(Patch, Outcome, Duration),
@@ -83,11 +92,6 @@ pub async fn drive<W: Writer>(
     tokio::pin!(stop);
     let mut beat = Instant::now();
     loop {
-        if beat.elapsed() > HEARTBEAT + STALLED {
-            tracing::warn!(seconds = beat.elapsed().as_secs(), "stood still: what is known of the pods may be old");
-            core.handle(Event::Stalled, now());
-        }
-        beat = Instant::now();
         core.advance(now());
         for action in core.actions() {
             match action {
@@ -99,29 +103,40 @@ pub async fn drive<W: Writer>(
         observer.changed(&core);
         let wake = core.next_wake().map(|at| start + at).into_iter().chain(observer.again()).min();
         let wake = wake.map_or(beat + HEARTBEAT, |wake| wake.min(beat + HEARTBEAT));
-        tokio::select! {
+        let woken = tokio::select! {
             biased;
-            () = &mut stop => break,
-            Some(done) = tasks.join_next() => {
+            () = &mut stop => Woken::Stopped,
+            Some(done) = tasks.join_next() => Woken::Done(done),
+            changed = catalog.changed() => Woken::Catalog(changed),
+            count = events.recv_many(&mut batch, BATCH) => Woken::Events(count),
+            () = sleep_until(wake) => Woken::Timer,
+        };
+        // Before anything that came in meanwhile: a call that the standstill cut off looks like any other that is late.
+        if beat.elapsed() > HEARTBEAT + STALLED {
+            tracing::warn!(seconds = beat.elapsed().as_secs(), "stood still: what is known of the pods may be old");
+            core.handle(Event::Stalled, now());
+        }
+        beat = Instant::now();
+        match woken {
+            Woken::Stopped => break,
+            Woken::Done(done) => {
                 take(&mut core, &mut observer, done, now())?;
                 while let Some(done) = tasks.try_join_next() {
                     take(&mut core, &mut observer, done, now())?;
                 }
             }
-            changed = catalog.changed() => {
+            Woken::Catalog(changed) => {
                 changed.context("the catalog ended")?;
                 snapshot = catalog.borrow_and_update().clone();
                 core.handle(Event::Rules(rules(&snapshot)), now());
             }
-            count = events.recv_many(&mut batch, BATCH) => {
-                if count == 0 {
-                    bail!("the source of pods ended");
-                }
+            Woken::Events(0) => bail!("the source of pods ended"),
+            Woken::Events(_) => {
                 for event in batch.drain(..) {
                     core.handle(event, now());
                 }
             }
-            () = sleep_until(wake) => {}
+            Woken::Timer => {}
         }
     }
     let deadline = Instant::now() + GRACE;

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Note, NoteKind,
-    gate::{Gate, Urgency},
+    gate::{Gate, State, Urgency},
 };
 use crate::{
     check::{MaxUnready, is_reserved},
@@ -77,12 +77,16 @@ impl Entry {
         self.was_ready |= self.ready;
     }
 
-    /// Somebody else writes a condition that we have written: told once for each gate.
+    /// Somebody else writes a condition that we have written: told once for each gate. While a gate is being asked it is
+    /// not known: the answer may be theirs.
     pub(super) fn contested(&mut self) -> Option<Note> {
         if self.write.in_flight || self.version < self.written {
             return None;
         }
         let is_new = |gate: &Gate| {
+            if gate.state != State::Idle {
+                return false;
+            }
             let ours = gate.wanted().map(|wanted| wanted.status).filter(|status| gate.wrote == Some(*status));
             let told = gate.rare.as_ref().is_some_and(|rare| rare.told_contest);
             ours.is_some() && gate.status() != ours && !told

@@ -316,5 +316,9 @@ impl Gate {
         if self.memory.opinion.as_ref().is_some_and(said) {
             self.memory.wrote();
         }
+        // Whoever wrote it, it is what is wanted: the next turn is no fight.
+        if self.wrote.is_some() && self.wanted().is_some_and(|wanted| Some(wanted.status) == self.status()) {
+            self.wrote = self.status();
+        }
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use gatehost::{
-    check::{Mode, Policy, Selection, StartWhen},
+    check::{Mode, OnFault, Policy, Selection, StartWhen},
     decide::Status,
-    dispatch::{NoteKind, Options, Patch},
+    dispatch::{Event, NoteKind, Options, Patch},
 };
 
 use super::{
@@ -284,4 +284,77 @@ fn a_restart_of_the_host_writes_nothing_where_nothing_changed() {
             assert_eq!(world.sent, before, "{status:?}");
         }
     }
+}
+
+/// Two hosts decide the same: whichever is first writes, and the other one finds it done.
+#[test]
+fn what_another_host_wrote_and_this_one_decides_too_is_no_fight() {
+    let mut world = in_service(1, plain());
+    let told = |world: &mut World, note: u8, status: Status| {
+        world.take(Step::Annotate { pod: 0, note });
+        world.take(Step::Deliver(9));
+        answer(world, status);
+    };
+    told(&mut world, 1, Status::False);
+    end(&mut world, Ending::Written);
+    world.take(Step::Deliver(9));
+    told(&mut world, 2, Status::True);
+    end(&mut world, Ending::Written);
+    world.take(Step::Deliver(9));
+    // The other host's False comes while this one asks.
+    world.take(Step::Annotate { pod: 0, note: 3 });
+    world.take(Step::Foreign { pod: 0, gate: 0, status: 1 });
+    world.take(Step::Deliver(9));
+    answer(&mut world, Status::False);
+    let turns = |patch: &Patch| patch.conditions.iter().any(|(_, condition)| condition.last_transition.is_some());
+    assert!(!end(&mut world, Ending::Written).iter().any(turns), "its status stands");
+    world.take(Step::Pass(1_000));
+    told(&mut world, 4, Status::True);
+    end(&mut world, Ending::Written);
+    assert_eq!(standing(&world, Status::True), 1, "written at once");
+    assert!(!world.notes.iter().any(|(kind, _)| *kind == NoteKind::Contested), "nobody fights");
+}
+
+#[test]
+fn an_answer_of_a_call_over_which_the_host_stood_still_counts_for_nothing() {
+    for fault in [false, true] {
+        let mut world = in_service(1, Policy { on_fault: OnFault::False, ..plain() });
+        world.take(Step::Pass(10_001));
+        let call = world.calls.swap_remove(world.calls.iter().position(|call| &*call.check == "check-0").unwrap());
+        world.core.handle(Event::Stalled, world.now);
+        if fault {
+            world.answer(&call, true);
+        } else {
+            world.say(&call, Status::False);
+        }
+        world.act();
+        assert!(world.patches.is_empty() && !world.notes.iter().any(|(kind, _)| *kind == NoteKind::Fault));
+        assert!(world.calls.iter().any(|call| &*call.check == "check-0"), "asked again at once");
+    }
+}
+
+#[test]
+fn a_fault_on_a_pod_that_changed_takes_no_gate_back_that_somebody_else_turned_true() {
+    let mut world = in_service(1, plain());
+    let change = |world: &mut World, note: u8| {
+        world.take(Step::Annotate { pod: 0, note });
+        world.take(Step::Deliver(9));
+    };
+    change(&mut world, 1);
+    answer(&mut world, Status::False);
+    end(&mut world, Ending::Written);
+    world.take(Step::Deliver(9));
+    world.take(Step::Pass(30_000));
+    answer(&mut world, Status::False);
+    // Another host saw the change first, and this one's plugin does not answer.
+    world.take(Step::Annotate { pod: 0, note: 2 });
+    world.take(Step::Foreign { pod: 0, gate: 0, status: 0 });
+    world.take(Step::Deliver(9));
+    for call in std::mem::take(&mut world.calls) {
+        world.answer(&call, &*call.check == "check-0");
+    }
+    world.act();
+    world.take(Step::Pass(60_000));
+    end(&mut world, Ending::Written);
+    assert_eq!(standing(&world, Status::True), 1, "a fault is not a verdict");
 }

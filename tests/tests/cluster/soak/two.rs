@@ -148,11 +148,9 @@ fn two_hosts_make_at_most_two_patches_for_a_transition_and_one_that_was_stopped_
         let told = told.map(String::as_str).collect::<Vec<_>>().join("\n");
         assert!(both.most <= 2, "{} patches for a transition:\n{told}", both.most);
         assert_eq!(both.needless, 0, "transitions that nobody asked for:\n{told}");
-        // What a host has judged when it is stopped may be written once before it hears what happened meanwhile, and is
-        // then set right once: no more than that.
-        assert!(stopped.needless <= stopped.transitions / 2, "transitions that nobody asked for:\n{told}");
-        assert!(back.needless <= 2 * back.transitions / 3, "transitions that nobody asked for:\n{told}");
-        assert!(most <= 4, "{most} patches for a transition over a stop:\n{told}");
+        // What a host judged before it was stopped, and a call that the standstill cut off, decide nothing afterwards.
+        assert_eq!(stopped.needless + back.needless, 0, "transitions that nobody asked for:\n{told}");
+        assert!(most <= 2, "{most} patches for a transition over a stop:\n{told}");
         let backwards = history.backwards();
         assert!(backwards.is_empty(), "{backwards:?}");
         Ok(())

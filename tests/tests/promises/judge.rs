@@ -192,7 +192,9 @@ impl World {
         let lost = |(key, reference): (&GateKey, &Reference)| {
             let ever = stored.is_some_and(|s| s.ever_true.contains(&*key.gate)) && !self.blurred.contains(key);
             let away = reference.standing != Some(Status::True);
-            let leaving = reference.sent.is_some_and(|sent| sent != Status::True);
+            // A write that was lost counts until the watch must have told of it.
+            let in_doubt = reference.doubt.is_none_or(|until| self.now.mono < until);
+            let leaving = reference.sent.is_some_and(|sent| sent != Status::True) && in_doubt;
             !key.dry_run && (ever || reference.was_true) && (away || leaving)
         };
         let of_pod = self.references.iter().filter(|(key, _)| *key.uid == *uid && TYPES.contains(&&*key.gate));

@@ -15,8 +15,9 @@ use super::{
     world::{Ending, Step, World},
 };
 
-/// Longer than each backoff, the damper and the last of three failures.
-const LONG: Duration = Duration::from_mins(4);
+/// Longer than each backoff, the damper and the last of three failures; and no override, which lasts whole seconds, ends
+/// with it.
+const LONG: Duration = Duration::from_millis(240_500);
 
 impl World {
     /// Lets everything come to rest, and checks that each condition says what its check decides.

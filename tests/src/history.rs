@@ -111,6 +111,16 @@ impl History {
         found
     }
 
+    /// The furthest that a condition's transition time ran backwards, in seconds.
+    pub fn furthest_back(&self) -> i64 {
+        let mut last = BTreeMap::<String, Timestamp>::new();
+        let back = |sight: Sight| {
+            let since = sight.since?;
+            last.insert(sight.uid, since).map(|before| before.as_second() - since.as_second())
+        };
+        self.since(0).into_iter().filter_map(back).max().unwrap_or(0).max(0)
+    }
+
     /// How often a condition's transition time moved though its status did not.
     pub fn restamped(&self) -> usize {
         let mut last = BTreeMap::<String, (String, Option<Timestamp>)>::new();

@@ -142,6 +142,7 @@ fn two_hosts_make_at_most_two_patches_for_a_transition_and_one_that_was_stopped_
                 ("most patches for a transition, both awake", both.most.to_string()),
                 ("most patches for a transition over a stop", most.to_string()),
                 ("times moved without a transition", history.restamped().to_string()),
+                ("furthest that a time ran backwards, s", history.furthest_back().to_string()),
             ],
         )?;
         let told = both.told.iter().chain(&stopped.told).chain(&back.told);
@@ -151,8 +152,8 @@ fn two_hosts_make_at_most_two_patches_for_a_transition_and_one_that_was_stopped_
         // What a host judged before it was stopped, and a call that the standstill cut off, decide nothing afterwards.
         assert_eq!(stopped.needless + back.needless, 0, "transitions that nobody asked for:\n{told}");
         assert!(most <= 2, "{most} patches for a transition over a stop:\n{told}");
-        let backwards = history.backwards();
-        assert!(backwards.is_empty(), "{backwards:?}");
+        // Two hosts that turn a gate at the same moment each give it their own second; the later write wins.
+        assert!(history.furthest_back() <= 2, "{:?}", history.backwards());
         Ok(())
     });
 }

@@ -3,14 +3,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak playground bench setup plugins guests host controlplane bindings lint
+.PHONY: help demo test soak playground bench setup plugins guests host controlplane prometheus bindings lint
 
 # No package is ever selected for the host's own target, so that cargo settles on one set of features and compiles
 # wasmtime once.
 CARGO := cargo
 WASM := --target wasm32-wasip2 --profile plugin --locked
 BUILT := target/wasm32-wasip2/plugin
-SHIPPED := annotation settle
+SHIPPED := annotation dns expression http object prometheus scrape settle tcp window
 
 say = @printf '\n==> %s\n' '$(1)'
 
@@ -18,9 +18,10 @@ help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 demo: plugins host ## Pods and checks from files, a live table, no cluster: edit a file and see a gate flip
-	@target/debug/gatehost dev plugins/demo target/plugins
+	$(CARGO) build --locked --bin demo
+	@target/debug/demo 127.0.0.1:18088 plugins/demo/server dev plugins/demo target/plugins
 
-test: setup controlplane bindings lint plugins guests host ## Proves the project: format, lints and every test, on a real control plane
+test: setup controlplane prometheus bindings lint plugins guests host ## Proves the project: format, lints and every test, on a real control plane
 	$(call say,tests)
 	$(CARGO) test --locked
 
@@ -51,7 +52,7 @@ setup:
 
 plugins: setup ## The shipped checks, into target/plugins
 	$(call say,shipped checks)
-	$(CARGO) build $(WASM) $(addprefix -p ,$(SHIPPED))
+	$(CARGO) build $(WASM) $(foreach p,$(SHIPPED),-p path+file://$(CURDIR)/plugins/$(p))
 	@mkdir -p target/plugins
 	@for p in $(SHIPPED); do cmp -s $(BUILT)/$$p.wasm target/plugins/$$p.wasm || { cp $(BUILT)/$$p.wasm target/plugins/.$$p.new && mv target/plugins/.$$p.new target/plugins/$$p.wasm; }; done
 
@@ -67,6 +68,10 @@ controlplane: ## The real Kubernetes control plane of the tests, built from Go m
 	$(call say,control plane)
 	@command -v go >/dev/null || { echo 'Go 1.26 or later is missing: the control plane of the tests is built with it' >&2; exit 1; }
 	tests/controlplane/build.sh target/controlplane
+
+prometheus: ## A real Prometheus and an exporter for the tests, from Debian's packages
+	$(call say,Prometheus)
+	tests/prometheus/setup.sh
 
 bindings: ## What generates the Python and TypeScript bindings of wit/ in the tests
 	$(call say,binding generators)

@@ -37,6 +37,8 @@ pub struct Pod {
     pub annotations: Vec<(String, String)>,
     /// `status.podIP`.
     pub ip: Option<String>,
+    /// `spec.hostNetwork`: that IP is its node's. Plugins do not see it.
+    pub host_network: bool,
     /// `spec.nodeName`.
     pub node: Option<String>,
     /// `spec.serviceAccountName`.

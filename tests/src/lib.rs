@@ -35,6 +35,8 @@ pub mod endpoints;
 pub mod history;
 pub mod host;
 pub mod metrics;
+pub mod nameserver;
+pub mod netns;
 pub mod objects;
 pub mod ports;
 pub mod process;

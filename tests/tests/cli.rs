@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 mod cli {
+    mod demo;
     mod overriding;
 }
 

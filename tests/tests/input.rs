@@ -187,7 +187,7 @@ fn a_file_that_is_no_plugin_says_what_a_plugin_is() {
         [
             "this is not WebAssembly; a plugin is a component, built for wasm32-wasip2",
             "this is a core module, not a component; build for wasm32-wasip2",
-            "this component is not a plugin: it does not export gatehost:check/gate@0.1.0",
+            "this component is not a plugin: it does not export gatehost:check/gate@0.1.1",
         ]
     );
     assert!(lines[3].contains("100000000 bytes"), "{lines:?}");

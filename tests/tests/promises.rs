@@ -7,7 +7,9 @@ mod promises {
     pub(crate) mod directed;
     pub(crate) mod fairness;
     pub(crate) mod judge;
+    pub(crate) mod keeping;
     pub(crate) mod known;
+    pub(crate) mod objects;
     pub(crate) mod operator;
     pub(crate) mod plugins;
     pub(crate) mod reference;

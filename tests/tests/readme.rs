@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, process::Command};
 
-use gatehost_tests::{gatehost_binary, readme, workspace};
+use gatehost_tests::{gatehost_binary, readme, target, workspace};
 
 #[test]
 fn the_plugin_is_the_one_that_the_sdks_documentation_compiles() {
@@ -16,14 +16,52 @@ fn the_plugin_is_the_one_that_the_sdks_documentation_compiles() {
 
 #[test]
 fn every_link_leads_to_a_file() {
-    for page in ["README.md", "plugins/README.md", "plugins/annotation/README.md", "plugins/settle/README.md"] {
-        let page = workspace().join(page);
+    let plugins = fs::read_dir(workspace().join("plugins")).unwrap();
+    let own = plugins.map(|plugin| plugin.unwrap().path().join("README.md")).filter(|page| page.exists());
+    let pages: Vec<_> =
+        ["README.md", "plugins/README.md"].map(|page| workspace().join(page)).into_iter().chain(own).collect();
+    assert!(pages.len() > 8, "{pages:?}");
+    for page in pages {
         let text = fs::read_to_string(&page).unwrap();
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for target in targets.filter(|target| !target.starts_with("https://") && !target.starts_with('#')) {
-            assert!(page.with_file_name(target).exists(), "{}: {target} does not exist", page.display());
+        for target in targets.filter(|target| !target.starts_with("https://")) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { page.clone() } else { page.with_file_name(file) };
+            assert!(file.exists(), "{}: {target} does not exist", page.display());
+            let found =
+                heading.is_empty() || headings(&fs::read_to_string(&file).unwrap()).contains(&heading.to_owned());
+            assert!(found, "{}: {target} has no such heading", page.display());
         }
     }
+}
+
+/// The names under which a page's headings are linked to.
+fn headings(text: &str) -> Vec<String> {
+    let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches(['#', ' ']));
+    let kept = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    titles.map(|title| title.to_lowercase().replace(|c| !kept(c), "").replace(' ', "-")).collect()
+}
+
+#[test]
+fn the_example_of_each_shipped_check_loads() {
+    let plugins = fs::read_dir(workspace().join("plugins")).unwrap().map(|plugin| plugin.unwrap().path());
+    let mut seen = 0;
+    for page in plugins.map(|plugin| plugin.join("README.md")).filter(|page| page.exists()) {
+        let text = fs::read_to_string(&page).unwrap();
+        let example = text.split("```yaml\n").skip(1).find(|block| block.contains("kind: Check")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("check.yaml"), example.split("```").next().unwrap()).unwrap();
+        // A gate of somebody else: the check is loaded, and asked nothing.
+        let pod = "{apiVersion: v1, kind: Pod, metadata: {namespace: a, name: b}, \
+                   spec: {readinessGates: [{conditionType: example.com/other-gate}]}}";
+        fs::write(folder.path().join("pod.yaml"), pod).unwrap();
+        let mut gatehost = Command::new(gatehost_binary().unwrap());
+        gatehost.args(["dev", "--once", "-o", "json"]).arg(folder.path()).arg(target().join("plugins"));
+        let shown: serde_json::Value = serde_json::from_slice(&gatehost.output().unwrap().stdout).unwrap();
+        assert_eq!(shown["errors"], serde_json::json!([]), "{}", page.display());
+        seen += 1;
+    }
+    assert!(seen >= 7, "{seen}");
 }
 
 #[test]

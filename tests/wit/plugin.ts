@@ -1,9 +1,11 @@
 // A check in TypeScript, as small as it gets: True once the pod carries the annotation that its config names.
-import type { Container, Pod } from 'gatehost:check/pod@0.1.0';
-import type { ConfigError, Description, Fault, Verdict } from 'gatehost:check/types@0.1.0';
-import { nowMs } from 'gatehost:check/clock@0.1.0';
-import { write } from 'gatehost:check/log@0.1.0';
-import type { gate as Gate } from 'gatehost:check/plugin@0.1.0';
+import type { Container, Pod } from 'gatehost:check/pod@0.1.1';
+import type { ConfigError, Description, Fault, Verdict } from 'gatehost:check/types@0.1.1';
+import { nowMs } from 'gatehost:check/clock@0.1.1';
+import { write } from 'gatehost:check/log@0.1.1';
+import { send, type Request, type Response } from 'gatehost:check/http@0.1.1';
+import { keep, kept } from 'gatehost:check/memory@0.1.1';
+import type { gate as Gate } from 'gatehost:check/plugin@0.1.1';
 
 export const gate: typeof Gate = {
   describe(): Description {
@@ -28,6 +30,12 @@ export const gate: typeof Gate = {
       throw fault;
     }
     write('debug', `${pod.namespaceName()}/${pod.name()}: ${value}`);
+    if (value === 'ask') {
+      const request: Request = { method: 'GET', url: 'http://pod:8080/', headers: [], body: new Uint8Array(), extra: [] };
+      const response: Response = send(request);
+      keep(new Uint8Array([...kept(), response.status & 0xff]));
+      return { status: response.status === 200 ? 'met' : 'unmet', reason: 'Answered', message: '', extra: [] };
+    }
     return value === undefined
       ? { status: 'unmet', reason: 'NotApproved', message: '', extra: [] }
       : { status: 'met', reason: 'Approved', message: `by ${value}`, recheckAfterMs: 60_000, extra: [] };

@@ -2,7 +2,10 @@
 
 use std::{error::Error, fmt::Debug, sync::Arc};
 
-use crate::sandbox::{ConfigError, LoadError, MAX_FILE, Plugin, Sandbox};
+use crate::{
+    check::Allow,
+    sandbox::{ConfigError, Grant, LoadError, MAX_FILE, Plugin, Sandbox},
+};
 
 /// Turns bytes into plugins and judges configs.
 pub(super) trait Loader: Clone + Send + Sync + 'static {
@@ -11,6 +14,9 @@ pub(super) trait Loader: Clone + Send + Sync + 'static {
     const MAX_FILE: u64;
 
     fn load(&self, bytes: Vec<u8>) -> impl Future<Output = Result<Self::Plugin, Refusal>> + Send;
+
+    /// Makes what a check allows ready; else one line, with the field.
+    fn grant(&self, allow: &Allow) -> Result<Grant, String>;
 
     fn validate(
         plugin: Self::Plugin,
@@ -36,6 +42,10 @@ impl Loader for Sandbox {
             let again = matches!(error, LoadError::Describe(_) | LoadError::Host(_));
             Refusal { error: one_line(&error), again }
         })
+    }
+
+    fn grant(&self, allow: &Allow) -> Result<Grant, String> {
+        Self::grant(self, allow).map_err(|error| one_line(&error))
     }
 
     async fn validate(plugin: Plugin, config: Arc<str>) -> Result<Vec<ConfigError>, Refusal> {

@@ -29,10 +29,11 @@ use crate::{
     check::Check,
     decide::sanitize,
     pod::Pod,
-    sandbox::{Plugin, Sandbox},
+    sandbox::{Grant, Plugin, Sandbox},
 };
 
 mod disk;
+mod grants;
 mod loader;
 mod resolve;
 #[cfg(test)]
@@ -76,6 +77,8 @@ pub struct Live<P = Plugin> {
     pub generation: u64,
     /// The code that answers.
     pub plugin: P,
+    /// What it may reach.
+    pub grant: Grant,
 }
 
 /// The longest error of a problem, in bytes.

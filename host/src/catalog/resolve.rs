@@ -8,12 +8,13 @@ use std::{
 
 use super::{
     Live, Problem,
+    grants::Grants,
     track::{Digest, File, Key, Retry},
 };
 use crate::{
     check::{Check, Parsed, Whose},
     pod::Pod,
-    sandbox::ConfigError,
+    sandbox::{ConfigError, Grant},
 };
 
 mod choose;
@@ -61,6 +62,8 @@ pub(super) struct World<'a, P> {
     /// The pods until now.
     pub(super) pods: &'a BTreeMap<(String, String), (Key, Arc<Pod>)>,
     pub(super) judged: &'a BTreeMap<Question, Judged>,
+    /// What checks may reach.
+    pub(super) grants: &'a Grants,
     /// Whether the labels of namespaces can be seen.
     pub(super) namespace_labels: bool,
 }
@@ -84,6 +87,7 @@ pub(super) struct Chosen<P> {
     pub(super) file: PathBuf,
     pub(super) digest: Digest,
     pub(super) plugin: P,
+    pub(super) grant: Grant,
 }
 
 /// A document that wants to be in force, and the version of it that is.
@@ -102,7 +106,7 @@ struct Claim<'a, P> {
 type Rival<'a, P> = (Claim<'a, P>, Option<Chosen<P>>);
 
 enum Answer<P> {
-    Good(Digest, P),
+    Good(Digest, P, Grant),
     /// Its plugin or the plugin's answer is on its way.
     Waiting,
     /// One line each.

@@ -1,7 +1,7 @@
 //! The one task that owns the catalog: looks, loads, resolves, publishes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     Options, Snapshot,
     disk::{self, Kind, Listing},
+    grants::Grants,
     loader::{Loader, Refusal},
     resolve::{Force, Judged, Question, Slot},
     track::{File, Key, Moment, Retry, Touched, update},
@@ -53,6 +54,7 @@ pub(super) struct Writer<L: Loader> {
     used: BTreeMap<String, Key>,
     pods: BTreeMap<(String, String), (Key, Arc<Pod>)>,
     judged: BTreeMap<Question, Judged>,
+    grants: Grants,
     /// The questions that are being answered.
     asked: Vec<Question>,
     touched: Touched,
@@ -87,6 +89,7 @@ impl<L: Loader> Writer<L> {
             used: BTreeMap::new(),
             pods: BTreeMap::new(),
             judged: BTreeMap::new(),
+            grants: Grants::default(),
             asked: Vec::new(),
             touched: Touched::default(),
             jobs: JoinSet::new(),
@@ -205,6 +208,7 @@ impl<L: Loader> Writer<L> {
                 file.reread(now);
             }
         }
+        self.grants.retry(&self.loader);
         let due = |judged: &mut Judged| match judged {
             Judged::Fault(_, retry) => retry.is_due(),
             Judged::Right | Judged::Wrong(_) => false,
@@ -241,12 +245,21 @@ impl<L: Loader> Writer<L> {
         }
         let now = Instant::now();
         let due = |f: &File<L::Plugin>| f.kind == Kind::Plugin && f.due().is_some_and(|at| at <= now);
-        let Some((key, file)) = self.files.iter().find(|(_, f)| due(f)) else { return };
+        // What a check waits for goes first.
+        let needed = self.needed();
+        let next = self.files.iter().filter(|(_, f)| due(f)).min_by_key(|(key, _)| !needed.contains(key.name.as_str()));
+        let Some((key, file)) = next else { return };
         let known = self.files.values().filter_map(|f| f.plugin.clone()).collect();
         let (key, stamp) = (key.clone(), file.stamp);
         let loading = load::load(self.loader.clone(), file.path.clone(), stamp, file.digest, known);
         self.compiling = Some(key.clone());
         self.jobs.spawn(async move { Done::Plugin(key, stamp, loading.await) });
+    }
+
+    /// The plugins that a check names.
+    fn needed(&self) -> BTreeSet<&str> {
+        let documents = self.files.values().filter_map(|file| file.parsed.as_deref());
+        documents.flat_map(|parsed| &parsed.checks).map(|check| check.plugin.as_str()).collect()
     }
 
     fn question(&mut self, question: Question, plugin: L::Plugin) {

@@ -4,17 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use crate::pod::Seen;
 
+mod allow;
 mod document;
 mod fields;
 mod names;
 mod node;
 mod policy;
+mod reaches;
 mod select;
 mod selector;
 mod spec;
 #[cfg(test)]
 mod tests;
 
+pub use allow::{Allow, ClientFiles, Host, HttpEntry, ObjectEntry, Scheme, TcpEntry, http_entry};
 pub use names::{is_label, is_plugin_file, is_reserved, is_subdomain};
 pub use policy::{MaxUnready, Mode, OnFault, Policy, StartWhen};
 pub use select::{Labels, Selection, Selector};
@@ -39,6 +42,8 @@ pub struct Check {
     pub timeout: Duration,
     /// `spec.dryRun`: it is asked and nothing of it is written; it may stand beside a live check of its gate.
     pub dry_run: bool,
+    /// `spec.allow`: what its plugin may reach.
+    pub allow: Allow,
     /// `spec.select`: whose gates it answers.
     pub select: Selection,
     /// When its gates turn and when they do not.

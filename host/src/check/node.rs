@@ -99,6 +99,11 @@ impl Node {
         if let Value::Number(number) = &self.value { number.as_u64() } else { None }
     }
 
+    /// It as text, if it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
+    }
+
     /// What it is, for an error message.
     pub(super) fn found(&self) -> String {
         match &self.value {

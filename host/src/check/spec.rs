@@ -8,6 +8,7 @@ use super::{
     is_label, is_plugin_file, is_reserved,
     names::is_qualified,
     node::Value,
+    reaches::read_allow,
 };
 
 /// The most that a field of a probe can hold.
@@ -17,10 +18,11 @@ const DELAY: RangeInclusive<u64> = 0..=MOST as u64;
 const TIMEOUT: RangeInclusive<u64> = 1..=60;
 const FLAPS: RangeInclusive<u32> = 1..=6000;
 
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "gate",
     "plugin",
     "config",
+    "allow",
     "select",
     "periodSeconds",
     "timeoutSeconds",
@@ -42,6 +44,7 @@ pub(super) fn read(spec: &Object, name: Option<&str>, to: &mut Complaints) -> Op
     let gate = read_gate(spec, to);
     let plugin = spec.text("plugin", "the name of a .wasm file in one of the directories", is_plugin_file, to);
     let config = spec.json_object("config", to);
+    let allow = read_allow(spec, to);
     let select = read_select(spec, to);
     let policy = read_policy(spec, to);
     let timeout = spec.seconds("timeoutSeconds", 1, TIMEOUT, to);
@@ -53,6 +56,7 @@ pub(super) fn read(spec: &Object, name: Option<&str>, to: &mut Complaints) -> Op
         config: config?.into(),
         timeout: timeout?,
         dry_run: dry_run?,
+        allow: allow?,
         select: select?,
         policy: policy?,
     };

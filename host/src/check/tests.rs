@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod allow;
 mod spec;
 
 const GOOD: &str = "\
@@ -23,6 +24,7 @@ fn good() -> Check {
         plugin: "http.wasm".into(),
         config: r#"{"also":[1.5,"yes",null],"path":"/warm","port":8080}"#.into(),
         timeout: Duration::from_secs(2),
+        allow: Allow::default(),
         dry_run: false,
         select: Selection::default(),
         policy: Policy { period: Duration::from_secs(30), ..Policy::default() },
@@ -85,7 +87,7 @@ fn an_unknown_field_is_named_with_the_nearest_known_one() {
     assert_eq!(changed("labels", "label"), ["line 3: metadata.label: unknown field; did you mean labels?"]);
     assert_eq!(
         changed("  periodSeconds: 30", "  zzzzzzzzzzzz: 30"),
-        ["line 8: spec.zzzzzzzzzzzz: unknown field; known here: gate, plugin, config, select, \
+        ["line 8: spec.zzzzzzzzzzzz: unknown field; known here: gate, plugin, config, allow, select, \
           periodSeconds, timeoutSeconds, initialDelaySeconds, successThreshold, failureThreshold, startWhen, mode, \
           onFault, maxStaleSeconds, maxUnready, maxFlapsPerMinute, dryRun, override"]
     );

@@ -14,7 +14,9 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Failure, check_directories, journal,
+    Failure, check_directories,
+    credentials::Credentials,
+    journal,
     lines::Lines,
     local::Local,
     logging::{Format, Logs, Sink},
@@ -72,6 +74,8 @@ pub(super) struct Args {
     #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT", requires = "once")]
     output: once::Output,
     #[command(flatten)]
+    credentials: Credentials,
+    #[command(flatten)]
     logs: Logs,
 }
 
@@ -84,11 +88,12 @@ pub(super) struct Work {
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     check_directories(&args.directories)?;
+    let options = args.credentials.options()?;
     let live = !args.once && io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
     let (sender, log) = mpsc::unbounded_channel();
     let sink = if live { Sink::Screen(sender) } else { Sink::Stderr };
     args.logs.start(LEVEL, Format::Text, sink)?;
-    on_runtime(async |sandbox| {
+    on_runtime(options, async |sandbox| {
         let work = start(args.directories, args.once, sandbox)?;
         if args.once {
             return once::run(work, args.output).await;

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use crate::{
     catalog::{Problem, Snapshot},
-    decide::{Fault, Verdict},
     dispatch::{Call, Core, Note, NoteKind, Observer, Outcome, Patch},
+    sandbox::Evaluated,
     serve::Metrics,
 };
 
@@ -30,7 +30,7 @@ pub(super) struct Journal {
 
 impl Observer for Journal {
     /// A fault is told by its note: once for each kind.
-    fn answered(&mut self, _: &Call, _: &Result<Verdict, Fault>, _: Duration) {}
+    fn answered(&mut self, _: &Call, _: &Evaluated, _: Duration) {}
 
     fn wrote(&mut self, patch: &Patch, outcome: &Outcome, _: Duration) {
         let pod = format_args!("{}/{}", patch.namespace, patch.name);

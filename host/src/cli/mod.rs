@@ -6,6 +6,7 @@
 //! once        `dev --once`: every gate asked once, one document
 //! explain     why a pod is not Ready: `cluster` reads, no host is asked
 //! override    sets a gate by hand for a while: `wanted` reads what is wanted, `byhand` says how to do without a host
+//! rbac        the rights that checks need to read objects: documents in, roles out
 //! completion  shell completion
 //! ```
 
@@ -19,13 +20,15 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{self, Sandbox};
 
 mod allocator;
 mod byhand;
 mod completion;
+mod credentials;
 mod decisions;
 mod dev;
 mod explain;
@@ -35,6 +38,7 @@ mod local;
 mod logging;
 mod once;
 mod overriding;
+mod rbac;
 mod run;
 mod screen;
 mod table;
@@ -56,6 +60,7 @@ Examples:
   gatehost explain pod web-0         tell why a pod is not Ready
   gatehost override pod web-0 example.com/warm=True --for 30m --reason 'cache is down'
                                      set a gate by hand for a while
+  gatehost rbac DIR                  print the rights that checks need to read objects
 
 Exit codes:
   0  done, or ended by a signal; for `dev --once`: every gate is True; for
@@ -99,6 +104,7 @@ enum Verb {
     Dev(dev::Args),
     Explain(explain::Args),
     Override(overriding::Args),
+    Rbac(rbac::Args),
     Completion(completion::Args),
 }
 
@@ -127,6 +133,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Dev(args) => dev::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Override(args) => overriding::run(args),
+        Verb::Rbac(args) => rbac::run(&args),
         Verb::Completion(args) => completion::run(&args),
     };
     let (error, code) = match done {
@@ -169,16 +176,24 @@ fn check_directories(directories: &[PathBuf]) -> Result<(), Failure> {
 
 /// Runs `work` on the host's own runtime. The sandbox, which has another one for guests, is made before and dropped
 /// after it: a runtime must not be dropped by a task.
-fn on_runtime<T, F>(work: impl FnOnce(Sandbox) -> F) -> Result<T, Failure>
+fn on_runtime<T, F>(options: sandbox::Options, work: impl FnOnce(Sandbox) -> F) -> Result<T, Failure>
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    let sandbox = Sandbox::new().context("the sandbox does not start")?;
+    raise_limit_of_files();
+    let sandbox = Sandbox::with(options).context("the sandbox does not start")?;
     let runtime: Runtime = Builder::new_multi_thread().enable_all().build().context("the runtime does not start")?;
     let done = runtime.block_on(work(sandbox.clone()));
     runtime.shutdown_timeout(LINGER);
     drop(sandbox);
     done
+}
+
+/// Checks hold connections open, and the limit that a shell sets for a process is a few hundred below what they may need.
+/// Where it cannot be raised, what does not fit fails and says so.
+fn raise_limit_of_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Failure, check_directories,
+    credentials::Credentials,
     decisions::{self, Decisions},
     journal::{self, Journal},
     logging::{Format, Logs, Sink},
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     catalog::{self, Catalog, Snapshot},
     check::is_label,
-    cluster::{self, Cluster, Recorder},
+    cluster::{self, Cluster, Questions, Recorder},
     dispatch::{Event, Inputs, drive},
     sandbox::Sandbox,
     serve::{self, Agreement, Metrics, Pulse},
@@ -58,7 +59,8 @@ of the pod that it runs in are used. The service account needs get, list and
 watch on pods, patch on pods/status, create and patch on events.events.k8s.io,
 and, without --namespace, list and watch on namespaces. The last two are for
 Events and for checks that select by namespace labels; all else goes on without.
-With --namespace, Roles in these namespaces are enough."
+With --namespace, Roles in these namespaces are enough. What checks need to read
+other objects is printed by `gatehost rbac`."
 )]
 pub(super) struct Args {
     /// Directories with plugins and checks
@@ -97,6 +99,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDRESS", env = "GATEHOST_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
     #[command(flatten)]
+    credentials: Credentials,
+    #[command(flatten)]
     decisions: Decisions,
     #[command(flatten)]
     logs: Logs,
@@ -114,8 +118,9 @@ const DISPATCH: &str = "dispatch";
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     check_directories(&args.directories)?;
+    let options = args.credentials.options()?;
     args.logs.start("info", Format::Auto, Sink::Stderr)?;
-    on_runtime(async |sandbox| {
+    on_runtime(options, async |sandbox| {
         let mut tasks = Tasks::new()?;
         let stop = tasks.stop();
         tokio::select! {
@@ -133,6 +138,8 @@ async fn start(args: Args, sandbox: Sandbox, tasks: &mut Tasks) -> Result<(), Fa
     // Namespaces are seen where the whole cluster is worked: a Role for one of them cannot grant it.
     let namespace_labels = args.namespace.iter().all(String::is_empty);
     let options = catalog::Options { namespace_labels, ..catalog::Options::default() };
+    let (objects, questions) = cluster::objects();
+    let sandbox = sandbox.with_objects(Arc::new(objects));
     let (catalog, scanning) = Catalog::start(args.directories.clone(), options, sandbox).map_err(Failure::Input)?;
     let cluster = connect(&args).await?;
     let listener = serve::bind(args.listen).await?;
@@ -148,7 +155,7 @@ async fn start(args: Args, sandbox: Sandbox, tasks: &mut Tasks) -> Result<(), Fa
     tasks.spawn("the catalog", scanning);
     tasks.spawn("the catalog's log", journal::follow(catalog.clone(), metrics.clone()));
     tasks.spawn("serving", serve::serve(listener, registry, metrics.clone(), pulse(&cluster, &catalog)));
-    let events = watch_pods(&cluster, &metrics, tasks);
+    let events = watch_pods(&cluster, questions, &metrics, tasks);
     let inputs = Inputs { catalog, events, writer: cluster.writer(), options: args.decisions.options(args.dry_run) };
     let recorder = record_events(&cluster, &metrics, tasks);
     let observer = Told { metrics, journal: Journal::default(), recorder, dry_run: args.dry_run };
@@ -173,8 +180,8 @@ async fn connect(args: &Args) -> Result<Cluster, Failure> {
     cluster::connect(options).await.map_err(Failure::input)
 }
 
-/// Starts the watches. On their way to dispatch the events pass the metric that times kubelet's agreement.
-fn watch_pods(cluster: &Cluster, metrics: &Metrics, tasks: &mut Tasks) -> mpsc::Receiver<Event> {
+/// Starts the watches, and what shows objects to plugins. On their way to dispatch the events pass the metric that times kubelet's agreement.
+fn watch_pods(cluster: &Cluster, questions: Questions, metrics: &Metrics, tasks: &mut Tasks) -> mpsc::Receiver<Event> {
     let (sender, mut seen) = mpsc::channel(1024);
     for watch in cluster.watch(&sender) {
         tasks.spawn("the watch of pods", async move {
@@ -188,6 +195,13 @@ fn watch_pods(cluster: &Cluster, metrics: &Metrics, tasks: &mut Tasks) -> mpsc::
             Ok(())
         });
     }
+    let counted = metrics.clone();
+    let count = Box::new(move |watches, objects| counted.objects(watches, objects));
+    let showing = cluster.show_objects(questions, sender, count);
+    tasks.spawn("the watches of objects", async move {
+        showing.await;
+        Ok(())
+    });
     let (sender, events) = mpsc::channel(64);
     let mut agreement = Agreement::new(metrics);
     tasks.spawn("the stream of pods", async move {

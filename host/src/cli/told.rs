@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::journal::Journal;
 use crate::{
     cluster::Recorder,
-    decide::{Fault, Verdict},
     dispatch::{Call, Core, Note, NoteKind, Observer, Outcome, Patch},
+    sandbox::Evaluated,
     serve::Metrics,
 };
 
@@ -20,9 +20,9 @@ pub(super) struct Told {
 }
 
 impl Observer for Told {
-    fn answered(&mut self, call: &Call, answer: &Result<Verdict, Fault>, took: Duration) {
-        self.metrics.answered(call, answer, took);
-        self.journal.answered(call, answer, took);
+    fn answered(&mut self, call: &Call, ended: &Evaluated, took: Duration) {
+        self.metrics.answered(call, ended, took);
+        self.journal.answered(call, ended, took);
     }
 
     fn wrote(&mut self, patch: &Patch, outcome: &Outcome, took: Duration) {

@@ -6,8 +6,9 @@ use tokio::sync::{mpsc::UnboundedSender, watch};
 
 use crate::{
     catalog::{Problem, Snapshot},
-    decide::{Fault, Status, Verdict},
+    decide::Status,
     dispatch::{Call, Core, GateView, Note, Observer, Outcome, Patch},
+    sandbox::Evaluated,
 };
 
 /// One gate.
@@ -145,7 +146,7 @@ impl Viewer {
 }
 
 impl Observer for Viewer {
-    fn answered(&mut self, _: &Call, _: &Result<Verdict, Fault>, _: Duration) {}
+    fn answered(&mut self, _: &Call, _: &Evaluated, _: Duration) {}
 
     fn wrote(&mut self, _: &Patch, _: &Outcome, _: Duration) {}
 

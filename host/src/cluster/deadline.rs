@@ -22,6 +22,10 @@ pub(super) struct TooSlow {
     limit: Duration,
 }
 
+/// Marks the requests of a watch that is paced by itself and heard by nobody else, whatever its path.
+#[derive(Clone)]
+pub(super) struct Own(pub(super) Arc<WatchHealth>);
+
 /// Puts a deadline on the head of every answer, and on the whole of every answer but a watch's. What arrives on a watch
 /// is told to [`WatchHealth`], and for how long the server wants none; it says when a watch may be opened.
 #[derive(Clone)]
@@ -60,6 +64,7 @@ where
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let Deadline { limit, health } = self.deadline.clone();
+        let health = request.extensions().get::<Own>().map_or(health, |own| Arc::clone(&own.0));
         let scope = health.scope(request.uri().path());
         let watch = request.uri().query().is_some_and(|q| q.split('&').any(|p| p == "watch=true"));
         let wait = scope.filter(|_| watch).map_or(Duration::ZERO, |scope| health.opening(scope));

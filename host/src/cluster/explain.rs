@@ -29,10 +29,10 @@ pub(super) struct Trouble {
 
 /// What was asked for, and the rights it takes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct Asked<'a> {
     pub(super) verb: &'static str,
-    pub(super) resource: &'static str,
-    pub(super) grant: &'static str,
+    pub(super) resource: &'a str,
+    pub(super) grant: &'a str,
 }
 
 /// Listing pods.
@@ -43,7 +43,7 @@ pub(super) const WATCH: Asked = Asked { verb: "watch", ..LIST };
 pub(super) const PATCH: Asked = Asked { verb: "patch", resource: "pods/status", grant: "patch on pods/status" };
 
 /// Explains an error of a request.
-pub(super) fn explain(error: &kube::Error, asked: Asked, url: &str) -> Trouble {
+pub(super) fn explain(error: &kube::Error, asked: Asked<'_>, url: &str) -> Trouble {
     match error {
         kube::Error::Api(status) => said(status, asked, url),
         other => broken(other, asked, url),
@@ -51,7 +51,7 @@ pub(super) fn explain(error: &kube::Error, asked: Asked, url: &str) -> Trouble {
 }
 
 /// Explains what the server said.
-pub(super) fn said(status: &Status, asked: Asked, url: &str) -> Trouble {
+pub(super) fn said(status: &Status, asked: Asked<'_>, url: &str) -> Trouble {
     let Asked { verb, resource, grant } = asked;
     let message = one_line(&status.message);
     let line = match status.code {
@@ -66,7 +66,7 @@ pub(super) fn said(status: &Status, asked: Asked, url: &str) -> Trouble {
 }
 
 /// Explains why there is no answer.
-fn broken(error: &(dyn StdError + 'static), asked: Asked, url: &str) -> Trouble {
+fn broken(error: &(dyn StdError + 'static), asked: Asked<'_>, url: &str) -> Trouble {
     let mut chain = vec![error];
     while let Some(next) = chain.last().and_then(|last| StdError::source(*last)) {
         chain.push(next);

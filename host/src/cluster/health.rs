@@ -38,6 +38,12 @@ impl WatchHealth {
         Self { start: Instant::now(), scopes: paths.into_iter().map(scope).collect() }
     }
 
+    /// One scope, of a watch that nobody's life depends on: what this path lists and watches.
+    pub(super) fn of(path: String) -> Self {
+        let scope = Scope { path, heard: AtomicU64::new(0), pace: Pace::new(), listed: AtomicBool::new(false) };
+        Self { start: Instant::now(), scopes: vec![scope] }
+    }
+
     /// How long ago the watch that is quiet for longest was heard from; since the start where it never was.
     pub fn age(&self) -> Duration {
         let heard = self.scopes.iter().map(|s| s.heard.load(Ordering::Relaxed)).min().unwrap_or_default();

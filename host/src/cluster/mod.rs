@@ -7,6 +7,7 @@
 //! watch     pods → events for dispatch; heals by itself
 //! renew     goes on with credentials and certificates that have changed
 //! namespaces  their labels → events for dispatch
+//! objects   other objects, for plugins that may read them; what changes → events for dispatch
 //! patch     a patch from dispatch → one request
 //! outcome   the answer → what came of it
 //! inspect   one pod and what stands around it → what a command shows; `writers`: who wrote its conditions
@@ -31,6 +32,7 @@ mod health;
 mod inspect;
 mod namespaces;
 mod object;
+mod objects;
 mod outcome;
 mod overriding;
 mod pace;
@@ -45,6 +47,7 @@ pub use client::ConnectError;
 pub use events::{Dropped, OnDrop, Recorder};
 pub use health::WatchHealth;
 pub use inspect::{Budget, InspectError, Inspected, Told};
+pub use objects::{Objects, OnCount, Questions, Resource, objects};
 pub use overriding::{AskError, RefusalEvent};
 pub use patch::{DryRun, KubeWriter, PodWriter};
 

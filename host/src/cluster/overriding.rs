@@ -90,7 +90,7 @@ impl Cluster {
     async fn ask<T: DeserializeOwned>(
         &self,
         request: http::Result<Request<Vec<u8>>>,
-        asked: Asked,
+        asked: Asked<'_>,
         namespace: &str,
         name: &str,
     ) -> Result<T, AskError> {

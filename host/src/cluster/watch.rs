@@ -23,7 +23,7 @@ use crate::dispatch::Event;
 const PAGE: u32 = 250;
 
 /// How long a watch must stay open after trouble to count as working.
-const SETTLE: Duration = Duration::from_secs(5);
+pub(super) const SETTLE: Duration = Duration::from_secs(5);
 
 /// One watch: of one namespace, or of all.
 pub(super) struct Watch {
@@ -172,25 +172,25 @@ enum Listing {
 }
 
 /// The trouble that this watch is in.
-struct Told {
+pub(super) struct Told {
     /// What was logged last.
-    kind: Option<Kind>,
+    pub(super) kind: Option<Kind>,
     /// When it last happened.
-    at: Option<Instant>,
+    pub(super) at: Option<Instant>,
     /// How long to wait at most before the next attempt.
-    wait: Duration,
+    pub(super) wait: Duration,
     /// Whether the server said 410 since all was well.
-    forgotten: bool,
+    pub(super) forgotten: bool,
 }
 
 impl Told {
-    const FIRST: Duration = Duration::from_millis(500);
+    pub(super) const FIRST: Duration = Duration::from_millis(500);
     /// Short enough that a server that comes back is not left waiting.
     const MAX: Duration = Duration::from_secs(5);
 
     /// How long to wait before the next attempt: doubling from 0.5 s to 5 s, each between a half and the whole
     /// of it.
-    fn wait(&mut self) -> Duration {
+    pub(super) fn wait(&mut self) -> Duration {
         let whole = self.wait;
         self.wait = (whole * 2).min(Self::MAX);
         whole.mul_f64(0.5 + fastrand::f64() / 2.0)

@@ -11,7 +11,15 @@ use super::{
 use crate::{
     decide::{Asked, Fault, Status, Verdict, identity},
     pod::Pod,
+    sandbox::Read,
 };
+
+/// How a call ended.
+pub(super) struct Ended {
+    pub(super) answer: Result<Verdict, Fault>,
+    pub(super) keep: Option<Arc<[u8]>>,
+    pub(super) reads: Vec<Read>,
+}
 
 impl Core {
     /// Makes a pod's gates due, or lets them sleep: by what the pod says, and by whether that has changed.
@@ -113,6 +121,7 @@ impl Core {
             epoch: gate.epoch,
             periodic: gate.memory.answered && !answers_change,
             stalled: false,
+            outside: false,
         };
         let call = Call {
             id,
@@ -122,15 +131,25 @@ impl Core {
             pod: pod.clone(),
             now: now.wall,
             waited: now.mono.saturating_sub(since),
+            kept: self.keeping.of(gate),
         };
         self.fair.started(&check);
         self.calls.insert(id, flight);
         self.actions.push(Action::Call(call));
     }
 
-    pub(super) fn answered(&mut self, id: u64, answer: Result<Verdict, Fault>, now: Now) {
+    /// A call waits for an answer from outside: others may be asked meanwhile.
+    pub(super) fn outside(&mut self, id: u64) {
+        if let Some(flight) = self.calls.get_mut(&id).filter(|flight| !flight.outside) {
+            flight.outside = true;
+            self.fair.waits(&flight.check);
+        }
+    }
+
+    pub(super) fn answered(&mut self, id: u64, ended: Ended, now: Now) {
+        let Ended { answer, keep, reads } = ended;
         let Some(flight) = self.calls.remove(&id) else { return };
-        self.fair.ended(&flight.check);
+        self.fair.ended(&flight.check, flight.outside);
         let key = &flight.key;
         let Some(entry) = self.pods.get_mut(&key.uid) else { return };
         let stands = entry.gates.iter().find(|g| g.kind == key.gate && !g.dry_run).and_then(|g| g.standing.clone());
@@ -149,6 +168,11 @@ impl Core {
             // asked about former containers, nor what the host's own standstill cut off or made old.
             return self.make_due(key, Duration::ZERO, now);
         }
+        if let Some(bytes) = keep.filter(|_| answer.is_ok()) {
+            self.keeping.keep(gate, bytes);
+        }
+        // What it read may have changed since.
+        gate.changed |= self.reading.replace(&key.uid, gate, reads);
         let before = gate.memory.fault.as_ref().map(|fault| fault.reason.clone());
         let steady = matches!(&answer, Ok(verdict) if verdict.recheck_after.is_none()) && !flight.periodic;
         let said = answer.as_ref().ok().map(|verdict| verdict.status);
@@ -237,7 +261,7 @@ fn tell_faults(entry: &mut Entry, at: usize, before: Option<&str>, now: Now) -> 
 
 impl Gate {
     /// From when on it is asked; nothing while `startWhen` does not hold. Until then it says what it waits for.
-    fn start(&mut self, pod: &Pod, now: Now) -> Option<Duration> {
+    pub(super) fn start(&mut self, pod: &Pod, now: Now) -> Option<Duration> {
         let rule = self.rule.clone()?;
         if !self.memory.waits() {
             return Some(Duration::ZERO);

@@ -8,11 +8,14 @@ use std::{
 
 use super::{
     Action, Event, GateKey, Now, Rules,
+    asking::Ended,
     entry::{Entry, Write},
     fair::Fair,
     gate::{Gate, Hold, State},
+    keeping::Keeping,
     owners::{self, Owners},
     pace::Pace,
+    reading::Reading,
     writes::Writes,
 };
 use crate::{
@@ -68,6 +71,8 @@ pub struct Core {
     pub(super) actions: Vec<Action>,
     pub(super) next_id: u64,
     pub(super) rng: fastrand::Rng,
+    pub(super) keeping: Keeping,
+    pub(super) reading: Reading,
     /// For each scope, the number of its list.
     lists: HashMap<u32, u32>,
     /// The scopes that have been listed once.
@@ -100,6 +105,7 @@ pub(super) enum Wake {
 
 /// A call in flight.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(super) struct Flight {
     pub(super) key: GateKey,
     pub(super) check: Arc<str>,
@@ -115,6 +121,8 @@ pub(super) struct Flight {
     pub(super) periodic: bool,
     /// The process stood still while it ran.
     pub(super) stalled: bool,
+    /// It waits, or has waited, for an answer from outside.
+    pub(super) outside: bool,
 }
 
 impl Core {
@@ -134,6 +142,8 @@ impl Core {
             writes: Writes::default(),
             actions: Vec::new(),
             next_id: 0,
+            keeping: Keeping::default(),
+            reading: Reading::default(),
             lists: HashMap::new(),
             listed: HashSet::new(),
             wary_until: Duration::ZERO,
@@ -156,7 +166,9 @@ impl Core {
                 self.wary_until = now.mono + WARY;
                 self.calls.values_mut().for_each(|flight| flight.stalled = true);
             }
-            Event::Answered { id, answer } => self.answered(id, answer, now),
+            Event::Outside { id } => self.outside(id),
+            Event::Answered { id, answer, keep, reads } => self.answered(id, Ended { answer, keep, reads }, now),
+            Event::ObjectsChanged(changes) => self.objects_changed(&changes, now),
             Event::Wrote { id, outcome } => self.wrote(id, &outcome, now),
         }
     }
@@ -297,8 +309,10 @@ impl Core {
     }
 
     fn drop_pod(&mut self, uid: &str, now: Now) {
-        let Some(entry) = self.pods.remove(uid) else { return };
-        for gate in &entry.gates {
+        let Some(mut entry) = self.pods.remove(uid) else { return };
+        for gate in &mut entry.gates {
+            self.keeping.forget(gate);
+            self.reading.forget(uid, gate);
             if let Some(at) = gate.timer {
                 self.timers.remove(&(at, Wake::Gate(gate.key(&entry.uid))));
             }

@@ -15,8 +15,7 @@ use tokio::{
 use super::{Action, Call, Core, Event, Note, Now, Options, Outcome, Patch, Rule, Rules, Writer};
 use crate::{
     catalog::{Live, Snapshot},
-    decide::{Fault, Verdict},
-    sandbox::Evaluation,
+    sandbox::{Evaluated, Evaluation},
 };
 
 /// How many events are taken in before actions are carried out, so that one burst of the watch does not delay calls.
@@ -31,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(4);
 /// Told what happens, for metrics, logs and `dev`'s table. Called on the driver's task, so it must not block.
 pub trait Observer: Send + 'static {
     /// A call ended: after `took` from being let in.
-    fn answered(&mut self, call: &Call, answer: &Result<Verdict, Fault>, took: Duration);
+    fn answered(&mut self, call: &Call, ended: &Evaluated, took: Duration);
     /// A write ended.
     fn wrote(&mut self, patch: &Patch, outcome: &Outcome, took: Duration);
     /// Something happened that people should hear of.
@@ -58,16 +57,19 @@ pub struct Inputs<W> {
 }
 
 /// What the loop woke up for.
+#[expect(clippy::large_enum_variant, reason = "one lives at a time, for the length of a match")]
 enum Woken {
     Stopped,
     Done(Result<Done, JoinError>),
+    /// A call waits for an answer from outside.
+    Outside(u64),
     Catalog(Result<(), watch::error::RecvError>),
     Events(usize),
     Timer,
 }
 
 enum Done {
-    Call(Call, Result<Verdict, Fault>, Duration),
+    Call(Call, Evaluated, Duration),
     Write(Patch, Outcome, Duration),
 }
 
@@ -86,6 +88,7 @@ pub async fn drive<W: Writer>(
     let now = || Now { mono: start.elapsed(), wall: wall() };
     let mut core = Core::new(options);
     let mut tasks = JoinSet::new();
+    let (waits, mut waiting) = mpsc::unbounded_channel();
     let mut batch = Vec::with_capacity(BATCH);
     let mut snapshot = catalog.borrow_and_update().clone();
     core.handle(Event::Rules(rules(&snapshot)), now());
@@ -95,7 +98,7 @@ pub async fn drive<W: Writer>(
         core.advance(now());
         for action in core.actions() {
             match action {
-                Action::Call(call) => start_call(&mut tasks, &snapshot, call)?,
+                Action::Call(call) => start_call(&mut tasks, &snapshot, call, &waits)?,
                 Action::Patch(patch) => start_write(&mut tasks, &writer, patch),
                 Action::Note(note) => observer.noted(&note),
             }
@@ -107,6 +110,7 @@ pub async fn drive<W: Writer>(
             biased;
             () = &mut stop => Woken::Stopped,
             Some(done) = tasks.join_next() => Woken::Done(done),
+            Some(id) = waiting.recv() => Woken::Outside(id),
             changed = catalog.changed() => Woken::Catalog(changed),
             count = events.recv_many(&mut batch, BATCH) => Woken::Events(count),
             () = sleep_until(wake) => Woken::Timer,
@@ -123,6 +127,12 @@ pub async fn drive<W: Writer>(
                 take(&mut core, &mut observer, done, now())?;
                 while let Some(done) = tasks.try_join_next() {
                     take(&mut core, &mut observer, done, now())?;
+                }
+            }
+            Woken::Outside(id) => {
+                core.handle(Event::Outside { id }, now());
+                while let Ok(id) = waiting.try_recv() {
+                    core.handle(Event::Outside { id }, now());
                 }
             }
             Woken::Catalog(changed) => {
@@ -148,7 +158,12 @@ pub async fn drive<W: Writer>(
     Ok(())
 }
 
-fn start_call(tasks: &mut JoinSet<Done>, snapshot: &Snapshot, call: Call) -> anyhow::Result<()> {
+fn start_call(
+    tasks: &mut JoinSet<Done>,
+    snapshot: &Snapshot,
+    call: Call,
+    waits: &mpsc::UnboundedSender<u64>,
+) -> anyhow::Result<()> {
     let checks = if call.key.dry_run { &snapshot.dry_runs } else { &snapshot.checks };
     let live = checks.get(&call.key.gate).context("a call for a gate without a check")?;
     let plugin = live.plugin.clone();
@@ -158,11 +173,18 @@ fn start_call(tasks: &mut JoinSet<Done>, snapshot: &Snapshot, call: Call) -> any
         config: live.check.config.clone(),
         now: call.now,
         timeout: live.check.timeout,
+        grant: live.grant.clone(),
+        kept: call.kept.clone(),
     };
+    let (id, waits) = (call.id, waits.clone());
+    let waits = Arc::new(move || {
+        // Nobody hears it where the loop has ended.
+        let _ = waits.send(id);
+    });
     tasks.spawn(async move {
         let begin = Instant::now();
-        let answer = plugin.evaluate(evaluation).await;
-        Done::Call(call, answer, begin.elapsed())
+        let ended = plugin.evaluate_telling(evaluation, waits).await;
+        Done::Call(call, ended, begin.elapsed())
     });
     Ok(())
 }
@@ -178,9 +200,10 @@ fn start_write<W: Writer>(tasks: &mut JoinSet<Done>, writer: &W, patch: Patch) {
 
 fn take(core: &mut Core, observer: &mut impl Observer, done: Result<Done, JoinError>, now: Now) -> anyhow::Result<()> {
     match done.context("a call or a write panicked")? {
-        Done::Call(call, answer, took) => {
-            observer.answered(&call, &answer, took);
-            core.handle(Event::Answered { id: call.id, answer }, now);
+        Done::Call(call, ended, took) => {
+            observer.answered(&call, &ended, took);
+            let Evaluated { answer, keep, reads, .. } = ended;
+            core.handle(Event::Answered { id: call.id, answer, keep, reads }, now);
         }
         Done::Write(patch, outcome, took) => {
             observer.wrote(&patch, &outcome, took);
@@ -192,9 +215,10 @@ fn take(core: &mut Core, observer: &mut impl Observer, done: Result<Done, JoinEr
 
 fn rules(snapshot: &Snapshot) -> Rules {
     let rule = |(gate, live): (&Arc<str>, &Arc<Live>)| {
-        let Live { check, generation, .. } = &**live;
+        let Live { check, generation, plugin, .. } = &**live;
         let (select, policy) = (check.select.clone(), check.policy.clone());
-        (gate.clone(), Arc::new(Rule { check: check.name.clone(), generation: *generation, select, policy }))
+        let memory = plugin.description().memory_version.as_deref().map(Into::into);
+        (gate.clone(), Arc::new(Rule { check: check.name.clone(), generation: *generation, select, policy, memory }))
     };
     Rules {
         scanned: snapshot.generation > 0,

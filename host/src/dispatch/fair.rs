@@ -8,25 +8,51 @@ use std::{
 
 use super::GateKey;
 
-/// Calls in flight in all. Guests share as many threads as there are cores, so more would only wait inside.
+/// Calls in flight in all, but for those that wait for an answer from outside. Guests share as many threads as there are
+/// cores, so more would only wait inside.
 const CALLS: usize = 48;
-/// Calls in flight of one check.
+/// The same of one check.
 const CALLS_OF_A_CHECK: usize = 8;
 /// A check with nothing in flight is let in above [`CALLS`], up to here: slow checks delay no other one.
 const CALLS_AT_MOST: usize = 64;
+/// Calls in flight of one check, with those that wait outside: it is asked about a thousand pods whose answers take
+/// seconds within a period.
+const FLIGHTS_OF_A_CHECK: usize = 256;
+/// Calls in flight in all, with those, ...
+const FLIGHTS: usize = 448;
+/// ... and where a check has nothing in flight. The sandbox has as many places.
+const FLIGHTS_AT_MOST: usize = 512;
 
 /// The gates that are due, a lane for each check.
 #[derive(Debug, Default)]
 pub(super) struct Fair {
     lanes: BTreeMap<Arc<str>, Lane>,
-    running: usize,
+    running: Running,
     last: Option<Arc<str>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Running {
+    flights: usize,
+    /// Those of them that wait outside.
+    outside: usize,
 }
 
 #[derive(Debug, Default)]
 struct Lane {
     waiting: VecDeque<GateKey>,
-    running: usize,
+    running: Running,
+}
+
+impl Running {
+    fn computing(self) -> usize {
+        self.flights.saturating_sub(self.outside)
+    }
+
+    fn end(&mut self, outside: bool) {
+        self.flights = self.flights.saturating_sub(1);
+        self.outside = self.outside.saturating_sub(outside.into());
+    }
 }
 
 impl Fair {
@@ -40,9 +66,14 @@ impl Fair {
     /// The next gate that may be asked now, by the check whose lane it stands in. Whoever takes it either starts a
     /// call and then reports it with [`Fair::started`], or lets it go.
     pub(super) fn pop(&mut self) -> Option<(Arc<str>, GateKey)> {
-        let admits = |lane: &Lane, running: usize| {
-            let room = if lane.running == 0 { CALLS_AT_MOST } else { CALLS };
-            !lane.waiting.is_empty() && lane.running < CALLS_OF_A_CHECK && running < room
+        let admits = |lane: &Lane, all: Running| {
+            let alone = lane.running.flights == 0;
+            let (calls, flights) = if alone { (CALLS_AT_MOST, FLIGHTS_AT_MOST) } else { (CALLS, FLIGHTS) };
+            !lane.waiting.is_empty()
+                && lane.running.computing() < CALLS_OF_A_CHECK
+                && lane.running.flights < FLIGHTS_OF_A_CHECK
+                && all.computing() < calls
+                && all.flights < flights
         };
         let after = self.last.clone().map_or(Bound::Unbounded, Bound::Excluded);
         let turn = self.lanes.range::<Arc<str>, _>((after, Bound::Unbounded)).chain(self.lanes.iter());
@@ -53,15 +84,22 @@ impl Fair {
     }
 
     pub(super) fn started(&mut self, check: &Arc<str>) {
-        self.running += 1;
-        self.lanes.entry(check.clone()).or_default().running += 1;
+        self.running.flights += 1;
+        self.lanes.entry(check.clone()).or_default().running.flights += 1;
     }
 
-    pub(super) fn ended(&mut self, check: &Arc<str>) {
-        self.running = self.running.saturating_sub(1);
+    /// A call waits for an answer from outside; told once.
+    pub(super) fn waits(&mut self, check: &Arc<str>) {
+        self.running.outside += 1;
+        self.lanes.entry(check.clone()).or_default().running.outside += 1;
+    }
+
+    /// A call ended; whether it was told that it waits.
+    pub(super) fn ended(&mut self, check: &Arc<str>, outside: bool) {
+        self.running.end(outside);
         if let Some(lane) = self.lanes.get_mut(check) {
-            lane.running = lane.running.saturating_sub(1);
-            if lane.running == 0 && lane.waiting.is_empty() {
+            lane.running.end(outside);
+            if lane.running.flights == 0 && lane.waiting.is_empty() {
                 self.lanes.remove(check);
             }
         }
@@ -101,12 +139,28 @@ mod tests {
             fair.started(&check);
             started += 1;
         }
-        assert_eq!((started, fair.running), (CALLS, CALLS));
+        assert_eq!((started, fair.running.flights), (CALLS, CALLS));
         fair.push(&"new".into(), key(0));
         let (check, _) = fair.pop().unwrap();
         assert_eq!(&*check, "new");
         fair.started(&check);
         fair.push(&"new".into(), key(1));
         assert!(fair.pop().is_none(), "beyond the common room a check gets one call, not more");
+    }
+
+    #[test]
+    fn what_ends_leaves_nothing_behind() {
+        let (mut fair, check) = (Fair::default(), Arc::from("slow"));
+        for outside in [false, true, true, false] {
+            fair.started(&check);
+            if outside {
+                fair.waits(&check);
+            }
+        }
+        assert_eq!(fair.running, Running { flights: 4, outside: 2 });
+        for outside in [true, false, false, true] {
+            fair.ended(&check, outside);
+        }
+        assert_eq!((fair.running, fair.lanes.len()), (Running::default(), 0));
     }
 }

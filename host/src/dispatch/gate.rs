@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{GateKey, NoteKind, Now, Rule};
+use super::{GateKey, NoteKind, Now, Rule, reading::Reads};
 use crate::{
     decide::{Condition, Memory, Status, identity::Past, reason},
     pod::Pod,
@@ -64,6 +64,8 @@ pub(super) struct Gate {
     pub(super) contest_after: Duration,
     pub(super) text_after: Duration,
     pub(super) hold: Option<Hold>,
+    /// What its last call read of the cluster's objects.
+    pub(super) reads: Option<Arc<Reads>>,
     pub(super) rare: Option<Box<Rare>>,
 }
 
@@ -81,6 +83,8 @@ pub(super) struct Rare {
     pub(super) told_hold: Option<NoteKind>,
     /// A dry-run check decides differently.
     pub(super) differs: bool,
+    /// What its plugin keeps for it.
+    pub(super) kept: Option<Arc<[u8]>>,
     /// When `startWhen` came to hold by the pod's word, and when the gate is first asked.
     pub(super) start: Option<(i64, Duration)>,
 }
@@ -147,6 +151,7 @@ impl Gate {
             contest_after: Duration::ZERO,
             text_after: Duration::ZERO,
             hold: None,
+            reads: None,
             rare: None,
         }
     }

@@ -10,10 +10,12 @@ mod driver;
 mod entry;
 mod fair;
 mod gate;
+mod keeping;
 mod note;
 mod overriding;
 mod owners;
 mod pace;
+mod reading;
 mod ruling;
 mod view;
 mod writes;
@@ -24,6 +26,7 @@ use crate::{
     check::{Policy, Selection},
     decide::{Condition, Fault, Status, Verdict},
     pod::{Packed, Seen},
+    sandbox::{Kept, Read},
 };
 
 pub use self::{
@@ -55,6 +58,9 @@ pub struct Rule {
     pub select: Selection,
     /// When its gates turn.
     pub policy: Policy,
+    /// What its plugin says of the import `memory`: what was kept lasts over a new generation of the check that says the
+    /// same.
+    pub memory: Option<Arc<str>>,
 }
 
 /// The checks in force.
@@ -89,13 +95,24 @@ pub enum Event {
     /// The process stood still for seconds (it was stopped, or its machine was): what is known of the pods may be old,
     /// and whoever else decides may have gone on.
     Stalled,
+    /// A call waits for an answer from outside.
+    Outside {
+        /// [`Call::id`].
+        id: u64,
+    },
     /// A call ended.
     Answered {
         /// [`Call::id`].
         id: u64,
         /// What came of it.
         answer: Result<Verdict, Fault>,
+        /// What the plugin keeps for the gate from now on, where it said so.
+        keep: Option<Arc<[u8]>>,
+        /// What the plugin read of the cluster's objects.
+        reads: Vec<Read>,
     },
+    /// Views of objects have changed, by number, to these versions: who read an older one is due.
+    ObjectsChanged(Vec<(u64, u64)>),
     /// A write ended.
     Wrote {
         /// [`Patch::id`].
@@ -204,6 +221,8 @@ pub struct Call {
     pub now: i64,
     /// How long the gate was due before the call was let in.
     pub waited: Duration,
+    /// What the plugin kept for the gate.
+    pub kept: Kept,
 }
 
 /// Conditions to write on one pod.

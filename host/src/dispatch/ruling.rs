@@ -61,6 +61,14 @@ impl Core {
             if gate.rule == rule {
                 continue;
             }
+            let means_the_same =
+                gate.rule.as_ref().zip(rule.as_ref()).is_some_and(|(old, new)| {
+                    old.check == new.check && old.memory.is_some() && old.memory == new.memory
+                });
+            if !means_the_same {
+                self.keeping.forget(gate);
+            }
+            self.reading.forget(uid, gate);
             gate.forget();
             gate.rule = rule;
             if let Some(at) = gate.timer.take() {

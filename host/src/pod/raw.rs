@@ -98,6 +98,8 @@ struct RawSpec {
     #[serde(default)]
     node_name: Option<String>,
     #[serde(default)]
+    host_network: Option<bool>,
+    #[serde(default)]
     service_account_name: Option<String>,
     #[serde(default)]
     readiness_gates: Option<Vec<RawGate>>,
@@ -210,6 +212,7 @@ impl RawPod {
             labels: meta.labels.unwrap_or_default().into_iter().collect(),
             annotations: meta.annotations.0,
             ip: status.pod_ip.filter(|ip| !ip.is_empty()),
+            host_network: spec.host_network.unwrap_or_default(),
             node: spec.node_name.filter(|n| !n.is_empty()),
             service_account: spec.service_account_name.filter(|n| !n.is_empty()),
             phase,

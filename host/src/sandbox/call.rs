@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, task::JoinSet, time::timeout_at};
+use tokio::{runtime::Handle, sync::Semaphore, task::JoinSet, time::timeout_at};
 use wasmtime::{
     Store, UpdateDeadline,
     component::{InstancePre, ResourceTable},
@@ -13,13 +13,18 @@ use wasmtime::{
 use wasmtime_wasi::WasiCtx;
 
 use super::{
-    ConfigError, Description, Evaluation,
+    ConfigError, Description, Evaluated, Evaluation,
     bindings::{self, PluginIndices, gatehost::check::types},
     engine::Shared,
     fault::{Ended, fault},
+    grant::{Grant, Granted},
     limits::{Exceeded, HANDLES, HOST_CALL_BYTES, LOAD_TIMEOUT, Limiter},
     load::{LoadError, Loaded},
+    memory::Kept,
     output::Output,
+    reach::{Asked, Reach, Refusal, Refusals, Waits},
+    source::Reads,
+    turn::Turn,
     wasi,
 };
 use crate::decide::{Fault, FaultKind, Status, Verdict, sanitize};
@@ -33,7 +38,29 @@ pub(super) struct State {
     pub(super) table: ResourceTable,
     pub(super) now: u64,
     pub(super) output: Output,
+    pub(super) reach: Reach,
+    /// What it reads of the cluster's objects.
+    pub(super) reads: Reads,
+    turn: Turn,
+    /// What was kept before the call, nothing where it is about no gate, ...
+    pub(super) kept: Option<Kept>,
+    /// ... and what is to be kept instead, if it ends with a verdict.
+    pub(super) keep: Option<Arc<[u8]>>,
     limiter: Limiter,
+}
+
+impl State {
+    /// Waits for something outside, for this long; nothing where it took longer. Meanwhile others may compute.
+    pub(super) async fn outside<T: Send + 'static>(
+        &mut self,
+        time: Duration,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> wasmtime::Result<Option<T>> {
+        self.turn.give_up();
+        let done = self.reach.wait(time, work).await;
+        self.turn.take().await?;
+        Ok(done)
+    }
 }
 
 /// Types only: there is nothing to call.
@@ -51,7 +78,8 @@ struct Failed {
     fault: Fault,
 }
 
-/// Who is asked, when, and for how long.
+/// Who is asked, when, for how long, and what it may reach.
+#[derive(Clone)]
 struct Call<'a> {
     name: &'static str,
     check: &'a str,
@@ -59,6 +87,13 @@ struct Call<'a> {
     now: u64,
     chance: u64,
     timeout: Duration,
+    /// What the guest may reach, and what it did in vain.
+    grant: Grant,
+    asked: Asked,
+    kept: Option<Kept>,
+    refusals: Refusals,
+    reads: Reads,
+    waits: Option<Waits>,
 }
 
 /// Asks a plugin that is being loaded what it is.
@@ -82,9 +117,10 @@ pub(super) async fn validate(plugin: &Loaded, config: Arc<str>) -> Result<Vec<Co
     Ok(answer.err().unwrap_or_default().iter().map(config_error).collect())
 }
 
-pub(super) async fn evaluate(plugin: &Loaded, evaluation: Evaluation) -> Result<Verdict, Fault> {
-    let Evaluation { check, pod, config, now, timeout } = evaluation;
+pub(super) async fn evaluate(plugin: &Loaded, evaluation: Evaluation, waits: Option<Waits>) -> Evaluated {
+    let Evaluation { check, pod, config, now, timeout, grant, kept } = evaluation;
     let pod = pod.open();
+    let (refusals, reads) = (Refusals::default(), Reads::default());
     let call = Call {
         name: "evaluate",
         check: &check,
@@ -92,12 +128,35 @@ pub(super) async fn evaluate(plugin: &Loaded, evaluation: Evaluation) -> Result<
         now: now.try_into().unwrap_or(0),
         chance: plugin.shared.chance.of((&pod.uid, &config, now)),
         timeout,
+        grant: grant.clone(),
+        asked: Asked::about(&pod),
+        kept: Some(kept),
+        refusals: refusals.clone(),
+        reads: reads.clone(),
+        waits,
     };
-    let answer = run(&plugin.shared, &plugin.code, call, |mut store, plugin| async move {
+    let ended = run(&plugin.shared, &plugin.code, call, |mut store, plugin| async move {
         let pod = store.data_mut().table.push(pod)?;
-        plugin.gatehost_check_gate().call_evaluate(&mut store, pod, &config).await
+        let answer = plugin.gatehost_check_gate().call_evaluate(&mut store, pod, &config).await?;
+        Ok((answer, store.data_mut().keep.take()))
     });
-    answer.await.map_err(|failed| failed.fault)?.as_ref().map(verdict).map_err(guest_fault)
+    let (answer, keep) = match ended.await {
+        Ok((answer, keep)) => (answer.as_ref().map(verdict).map_err(guest_fault), keep),
+        Err(failed) => (Err(failed.fault), None),
+    };
+    let refusals = refusals.take();
+    tell(&grant, &check, &refusals);
+    Evaluated { keep: keep.filter(|_| answer.is_ok()), answer, refusals, reads: reads.take() }
+}
+
+/// Logs refusals, each once for each version of a check.
+fn tell(grant: &Grant, check: &str, refusals: &[Refusal]) {
+    for refusal in refusals {
+        let Refusal { import, message } = refusal;
+        if grant.is_news(refusal) {
+            tracing::warn!(check, import, "refused: {message}");
+        }
+    }
 }
 
 /// The functions that a component exports are not those of the contract.
@@ -113,7 +172,20 @@ impl Code {
 
 impl Call<'_> {
     fn at_load(name: &'static str, chance: u64) -> Self {
-        Self { name, check: "", pod: String::new(), now: 0, chance, timeout: LOAD_TIMEOUT }
+        Self {
+            name,
+            check: "",
+            pod: String::new(),
+            now: 0,
+            chance,
+            timeout: LOAD_TIMEOUT,
+            grant: Grant::default(),
+            asked: Asked::default(),
+            kept: None,
+            refusals: Refusals::default(),
+            reads: Reads::default(),
+            waits: None,
+        }
     }
 }
 
@@ -129,14 +201,25 @@ where
     let output = Output::default();
     let task = {
         let (shared, code, output) = (shared.clone(), code.clone(), output.clone());
+        let Call { now, chance, grant, asked, kept, refusals, reads, waits, .. } = call.clone();
+        let own = |line: fn(&Granted) -> &Arc<Semaphore>| grant.0.as_deref().map(|granted| line(granted).clone());
+        let mut place = Turn::new(own(|granted| &granted.places), shared.places.clone());
+        let mut turn = Turn::new(own(|granted| &granted.computing), shared.turns.clone());
+        let reach = Reach::new(grant.0, asked, deadline, refusals, waits);
         async move {
-            let _turn = shared.turns.acquire().await?;
+            // Whoever waits outside keeps its place, so there are more of these than turns. Who has a turn has a place.
+            place.take().await?;
+            turn.take().await?;
             let _running = shared.ticker.running();
-            let wasi = wasi::context(call.now, call.chance, &shared.chance, &output);
-            let mut store = store(&shared, wasi, call.now, output, deadline);
+            let wasi = wasi::context(now, chance, &shared.chance, &output);
+            let (keep, table, limiter) = (None, table(), Limiter::default());
+            let state = State { wasi, table, now, output, reach, reads, turn, kept, keep, limiter };
+            let mut store = store(&shared, state, deadline);
             let instance = code.pre.instantiate_async(&mut store).await?;
             let plugin = code.indices.load(&mut store, &instance).map_err(|error| error.context(WrongTypes))?;
-            ask(store, plugin).await
+            let answer = ask(store, plugin).await;
+            drop(place);
+            answer
         }
     };
     let answer = supervise(shared.guests(), deadline, task).await;
@@ -149,10 +232,8 @@ where
 }
 
 /// The only place where a store is made: what is not limited here is not limited.
-fn store(shared: &Shared, wasi: WasiCtx, now: u64, output: Output, deadline: Instant) -> Store<State> {
-    let mut table = ResourceTable::new();
-    table.set_max_capacity(HANDLES);
-    let mut store = Store::new(&shared.engine, State { wasi, table, now, output, limiter: Limiter::default() });
+fn store(shared: &Shared, state: State, deadline: Instant) -> Store<State> {
+    let mut store = Store::new(&shared.engine, state);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(HOST_CALL_BYTES);
     store.set_max_component_handles(HANDLES);
@@ -161,6 +242,12 @@ fn store(shared: &Shared, wasi: WasiCtx, now: u64, output: Output, deadline: Ins
         if Instant::now() >= deadline { Err(Exceeded::Deadline.into()) } else { Ok(UpdateDeadline::Yield(1)) }
     });
     store
+}
+
+fn table() -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(HANDLES);
+    table
 }
 
 /// Runs a task on the guests' runtime and waits for it on the caller's, so that no guest can delay the deadline. A
@@ -186,7 +273,13 @@ pub(super) fn description(d: &types::Description) -> Description {
         version: sanitize::text(&d.version, 63),
         help: sanitize::text(&d.help, 256),
         config_schema: d.config_schema.clone(),
+        memory_version: extra(&d.extra, "memory-version").map(|version| sanitize::text(version, 63)),
     }
+}
+
+/// The value of a documented key.
+fn extra<'a>(extra: &'a [(String, String)], key: &str) -> Option<&'a str> {
+    extra.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
 }
 
 fn config_error(e: &types::ConfigError) -> ConfigError {
@@ -223,11 +316,11 @@ fn guest_fault(f: &types::Fault) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::net::Net, *};
 
     #[tokio::test]
     async fn a_panic_in_a_host_function_ends_one_call() {
-        let shared = Shared::new().unwrap();
+        let shared = Shared::new(Net::default()).unwrap();
         let deadline = Instant::now() + Duration::from_mins(1);
         let ended = supervise(shared.guests(), deadline, async { panic!("a defect") }).await as Result<(), _>;
         assert!(matches!(ended, Err(Ended::Panicked)), "{ended:?}");

@@ -1,6 +1,6 @@
 //! What all plugins of the process share: one engine, the guests' runtime, the ticker.
 
-use std::{mem, thread};
+use std::{mem, sync::Arc, thread};
 
 use anyhow::Context as _;
 use tokio::{
@@ -15,7 +15,8 @@ use wasmtime::{
 use super::{
     bindings,
     call::State,
-    limits::{ASYNC_STACK, CALLS, INSTANCES, MEMORIES, MEMORY, STACK, TABLE_ELEMENTS, TABLES},
+    limits::{ASYNC_STACK, CALLS, INSTANCES, MEMORIES, MEMORY, PLACES, STACK, TABLE_ELEMENTS, TABLES},
+    net::Net,
     ticker::Ticker,
     wasi::{self, Chance},
 };
@@ -26,7 +27,7 @@ const NICE: i32 = 10;
 /// How many files are compiled at once.
 const COMPILES: usize = 2;
 
-/// How many calls run at once where the system grants little address space.
+/// How many calls there are at once where the system grants little address space.
 const FEW_CALLS: u32 = 8;
 
 /// How many bytes of a memory, a table and a stack are kept and cleared after a call instead of given back.
@@ -38,23 +39,31 @@ pub(super) struct Shared {
     pub(super) linker: Linker<State>,
     pub(super) ticker: Ticker,
     pub(super) chance: Chance,
+    /// As many permits as calls may compute at once.
+    pub(super) turns: Arc<Semaphore>,
     /// As many permits as instances may live at once.
-    pub(super) turns: Semaphore,
+    pub(super) places: Arc<Semaphore>,
+    /// How many of them one check may have.
+    pub(super) places_of_a_check: usize,
+    pub(super) net: Arc<Net>,
     /// Present until it is dropped.
     runtime: Option<Runtime>,
     guests: Handle,
 }
 
 impl Shared {
-    pub(super) fn new() -> anyhow::Result<Self> {
-        let (engine, calls) = engine()?;
+    pub(super) fn new(net: Net) -> anyhow::Result<Self> {
+        let (engine, places) = engine()?;
         let linker = linker(&engine).map_err(wasmtime::Error::into_boxed_dyn_error).map_err(anyhow::Error::from_boxed);
         let runtime = guests().context("cannot start the guests' runtime")?;
         Ok(Self {
             linker: linker.context("cannot link what plugins import")?,
             ticker: Ticker::start(engine.weak()).context("cannot start the epoch thread")?,
             chance: Chance::new(),
-            turns: Semaphore::new(calls as usize),
+            turns: Arc::new(Semaphore::new(CALLS as usize)),
+            places: Arc::new(Semaphore::new(places as usize)),
+            places_of_a_check: (places as usize / 2).max(1),
+            net: Arc::new(net),
             guests: runtime.handle().clone(),
             runtime: Some(runtime),
             engine,
@@ -96,7 +105,7 @@ fn guests() -> std::io::Result<Runtime> {
 /// The engine, and for how many instances at once it has room.
 fn engine() -> anyhow::Result<(Engine, u32)> {
     let mut refused = None;
-    for calls in [CALLS, FEW_CALLS] {
+    for calls in [PLACES, CALLS, FEW_CALLS] {
         match Engine::new(config().allocation_strategy(InstanceAllocationStrategy::Pooling(pool(calls)))) {
             Ok(engine) => return Ok((engine, calls)),
             Err(error) => refused = Some(error),

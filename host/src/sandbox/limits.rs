@@ -10,8 +10,11 @@ pub const MAX_FILE: u64 = 64 << 20;
 /// How long `describe` and `validate` may take.
 pub(super) const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many calls run at once. More wait for their turn, within their deadlines. Sizes the instance pool.
+/// How many calls compute at once. More wait for their turn, within their deadlines.
 pub(super) const CALLS: u32 = 64;
+
+/// How many calls there are at once, with those that wait for an answer from outside. Sizes the instance pool.
+pub(super) const PLACES: u32 = 512;
 
 /// All linear memories of one call together, in bytes.
 pub(super) const MEMORY: usize = 64 << 20;

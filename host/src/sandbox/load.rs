@@ -15,13 +15,19 @@ use super::{
 use crate::decide::Fault;
 
 /// The version of the WIT package `gatehost:check` of this host.
-const VERSION: &str = "0.1.0";
+const VERSION: &str = "0.1.1";
 
 /// The package's interfaces that plugins may import, with the functions of each.
 const INTERFACES: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("clock", &["now-ms"]),
     ("log", &["write"]),
+    ("reach", &[]),
+    ("http", &["send"]),
+    ("tcp", &["connect"]),
+    ("dns", &["resolve"]),
+    ("objects", &["find-one", "find-all"]),
+    ("memory", &["kept", "keep"]),
     (
         "pod",
         &[
@@ -40,6 +46,7 @@ const INTERFACES: &[(&str, &[&str])] = &[
             "phase",
             "containers",
             "condition",
+            "condition-names",
             "owner",
             "gates",
         ],
@@ -286,6 +293,12 @@ mod tests {
             ("types", include_str!("../../../wit/types.wit")),
             ("clock", include_str!("../../../wit/clock.wit")),
             ("log", include_str!("../../../wit/log.wit")),
+            ("reach", include_str!("../../../wit/reach.wit")),
+            ("http", include_str!("../../../wit/http.wit")),
+            ("tcp", include_str!("../../../wit/tcp.wit")),
+            ("dns", include_str!("../../../wit/dns.wit")),
+            ("objects", include_str!("../../../wit/objects.wit")),
+            ("memory", include_str!("../../../wit/memory.wit")),
             ("pod", include_str!("../../../wit/pod.wit")),
         ] {
             let (_, known) = INTERFACES.iter().find(|(known, _)| *known == name).unwrap();

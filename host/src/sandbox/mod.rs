@@ -4,14 +4,19 @@
 //! bytes ── load ──► Plugin ── call ──► a fresh Store ──► the guest ──► a verdict or a fault
 //!            │                  │            │               │
 //!          engine             ticker       limits        pod, clock, log, wasi ──► output
+//!                                                        http, tcp, dns ──► net ──► the world, as far as granted
 //! ```
 //!
 //! Guests run on a runtime of their own, at a lower priority: no worker of the host's runtime ever runs one, and
 //! every deadline is kept by the host's runtime and not by the guests'.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
+use anyhow::Context as _;
+
+use self::grant::Granted;
 use crate::{
+    check::Allow,
     decide::{Fault, Verdict},
     pod::Packed,
 };
@@ -19,23 +24,48 @@ use crate::{
 mod bindings;
 mod call;
 mod clock;
+mod dns;
 mod engine;
 mod fault;
+mod grant;
+mod http;
 mod limits;
 mod load;
 mod log;
+mod memory;
+mod net;
+mod objects;
 mod output;
 mod pod;
+mod reach;
+mod source;
+mod tcp;
 mod ticker;
+mod turn;
 mod wasi;
 
 pub use fault::reasons;
+pub use grant::{Grant, GrantError};
 pub use limits::MAX_FILE;
 pub use load::{Digest, LoadError};
+pub use memory::{Kept, MAX_KEPT};
+pub use net::CredentialError;
+pub use reach::{IMPORTS, Refusal};
+pub use source::{Look, ObjectSource, Query, Read, Sight, Target, View};
 
 /// The engine and the runtime that all plugins of the process share. Cheap to clone.
 #[derive(Clone)]
-pub struct Sandbox(Arc<engine::Shared>);
+pub struct Sandbox {
+    shared: Arc<engine::Shared>,
+    objects: Option<Arc<dyn ObjectSource>>,
+}
+
+/// What a sandbox is given.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `--credentials`: the directory with the files that entries of `spec.allow` name.
+    pub credentials: Option<PathBuf>,
+}
 
 /// A compiled, type-checked plugin, ready to be called. Cheap to clone.
 #[derive(Clone)]
@@ -52,6 +82,9 @@ pub struct Description {
     pub help: String,
     /// The JSON Schema of its config, as text: a stranger's data, shown and never evaluated; at most 64 KiB.
     pub config_schema: String,
+    /// What it says of the import `memory`: of the same value in two versions each understands what the other kept; at
+    /// most 63 characters.
+    pub memory_version: Option<String>,
 }
 
 /// One thing that a plugin finds wrong in a config, sanitised.
@@ -76,6 +109,23 @@ pub struct Evaluation {
     pub now: i64,
     /// How long the call may take, from now.
     pub timeout: Duration,
+    /// What the plugin may reach.
+    pub grant: Grant,
+    /// What the gate's plugin kept.
+    pub kept: Kept,
+}
+
+/// How a call of `evaluate` ended.
+#[derive(Clone, Debug)]
+pub struct Evaluated {
+    /// The verdict, or why there is none: the plugin's own fault, a trap, a limit, or no answer within the timeout.
+    pub answer: Result<Verdict, Fault>,
+    /// What the plugin keeps from now on, where it said so and answered with a verdict.
+    pub keep: Option<Arc<[u8]>>,
+    /// What it asked for and its check does not allow; each once.
+    pub refusals: Vec<Refusal>,
+    /// What it read of the cluster's objects; each once.
+    pub reads: Vec<Read>,
 }
 
 impl Sandbox {
@@ -84,7 +134,34 @@ impl Sandbox {
     /// # Errors
     /// When the system grants no threads, or not even the address space of one plugin.
     pub fn new() -> anyhow::Result<Self> {
-        engine::Shared::new().map(|shared| Self(Arc::new(shared)))
+        Self::with(Options::default())
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// As above, and when the directory of credentials cannot be opened.
+    pub fn with(options: Options) -> anyhow::Result<Self> {
+        let Options { credentials } = options;
+        let named = credentials.clone().unwrap_or_default();
+        let net = net::Net::new(credentials);
+        let net = net.with_context(|| format!("the directory of credentials {} cannot be opened", named.display()))?;
+        engine::Shared::new(net).map(|shared| Self { shared: Arc::new(shared), objects: None })
+    }
+
+    /// The same with a cluster whose objects may be read: without one, none can be.
+    #[must_use]
+    pub fn with_objects(self, objects: Arc<dyn ObjectSource>) -> Self {
+        Self { objects: Some(objects), ..self }
+    }
+
+    /// Makes what a check allows ready to be used.
+    ///
+    /// # Errors
+    /// When something that it names is not there or cannot be used: the error names the field.
+    pub fn grant(&self, allow: &Allow) -> Result<Grant, GrantError> {
+        let (net, places) = (&self.shared.net, self.shared.places_of_a_check);
+        Ok(Grant(Some(Arc::new(Granted::new(allow, net, self.objects.clone(), places)?))))
     }
 
     /// Compiles and type-checks a component, links it and asks it to describe itself. Takes seconds for large
@@ -93,7 +170,7 @@ impl Sandbox {
     /// # Errors
     /// When the bytes are no plugin that this host can run. The error does not name the file: the caller knows it.
     pub async fn load(&self, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
-        load::load(&self.0, bytes).await.map(|loaded| Plugin(Arc::new(loaded)))
+        load::load(&self.shared, bytes).await.map(|loaded| Plugin(Arc::new(loaded)))
     }
 }
 
@@ -118,11 +195,14 @@ impl Plugin {
 
     /// Asks the plugin about one pod, in a fresh instance, on the guests' runtime. Dropping the future ends the
     /// call.
-    ///
-    /// # Errors
-    /// When there is no verdict: the plugin's own fault, a trap, a limit, or no answer within the timeout.
-    pub async fn evaluate(&self, evaluation: Evaluation) -> Result<Verdict, Fault> {
-        call::evaluate(&self.0, evaluation).await
+    pub async fn evaluate(&self, evaluation: Evaluation) -> Evaluated {
+        call::evaluate(&self.0, evaluation, None).await
+    }
+
+    /// The same. `waits` is told, on the host's runtime and perhaps more than once, when the plugin has waited a while
+    /// for an answer from outside: somebody else may be asked meanwhile.
+    pub async fn evaluate_telling(&self, evaluation: Evaluation, waits: Arc<dyn Fn() + Send + Sync>) -> Evaluated {
+        call::evaluate(&self.0, evaluation, Some(waits)).await
     }
 }
 

@@ -83,6 +83,10 @@ impl HostPod for State {
         }))
     }
 
+    fn condition_names(&mut self, pod: Resource<Pod>) -> Result<Vec<String>> {
+        Ok(self.pod(&pod)?.conditions.iter().map(|(name, _)| name.clone()).collect())
+    }
+
     fn owner(&mut self, pod: Resource<Pod>) -> Result<Option<PodOwner>> {
         Ok(self.pod(&pod)?.owner.as_ref().map(|o| PodOwner {
             api_version: o.api_version.clone(),

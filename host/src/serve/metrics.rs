@@ -8,21 +8,23 @@ use std::{
 };
 
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
 use tokio::time::Instant;
 
+use super::labels::{AGREE_SECONDS, Answered, ByCheck, CALL_SECONDS, Noted, Refused, Standing, WAIT_SECONDS, Written};
 use crate::{
-    decide::{Fault, Status, Verdict},
+    decide::Status,
     dispatch::{Call, Core, Note, NoteKind, Observer, Outcome, Patch},
+    sandbox::{Evaluated, IMPORTS},
 };
 
 /// The metrics of the process. Clones share their values.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    evaluations: Family<Evaluated, Counter>,
+    evaluations: Family<Answered, Counter>,
+    refusals: Family<Refused, Counter>,
     evaluation: Family<ByCheck, Histogram, fn() -> Histogram>,
     queue: Histogram,
     patches: Family<Written, Counter>,
@@ -37,6 +39,8 @@ pub struct Metrics {
     differing: Family<ByCheck, Gauge>,
     /// What `gates` holds, so that checks that are gone can be taken out.
     counted: HashSet<Standing>,
+    /// The checks that have been asked: what was never refused is 0, so that a rate can be taken of the first.
+    asked: HashSet<Arc<str>>,
     /// The checks that have been counted in any way.
     checks: HashSet<Arc<str>>,
     /// When `gates` may be counted anew.
@@ -47,46 +51,16 @@ pub struct Metrics {
     problems: Gauge<u64, AtomicU64>,
     load_failures: Counter,
     watch_age: Gauge<f64, AtomicU64>,
+    object_watches: Gauge<u64, AtomicU64>,
+    objects: Gauge<u64, AtomicU64>,
 }
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Evaluated {
-    check: Arc<str>,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByCheck {
-    check: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Written {
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Noted {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Standing {
-    check: Arc<str>,
-    status: &'static str,
-}
-
-/// From a hundredth of a fresh instance's cost to the longest timeout that makes sense.
-const CALL_SECONDS: [f64; 14] =
-    [0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
-const WAIT_SECONDS: [f64; 12] = [0.000_1, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
-const AGREE_SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 impl Metrics {
     /// All metrics at zero, and the registry that shows them.
     pub fn new() -> (Self, Registry) {
         let metrics = Self {
             evaluations: Family::default(),
+            refusals: Family::default(),
             evaluation: Family::new_with_constructor(|| Histogram::new(CALL_SECONDS)),
             queue: Histogram::new(WAIT_SECONDS),
             patches: Family::default(),
@@ -100,6 +74,7 @@ impl Metrics {
             overridden: Family::default(),
             differing: Family::default(),
             counted: HashSet::new(),
+            asked: HashSet::new(),
             checks: HashSet::new(),
             count_after: None,
             uncounted: false,
@@ -107,6 +82,8 @@ impl Metrics {
             problems: Gauge::default(),
             load_failures: Counter::default(),
             watch_age: Gauge::default(),
+            object_watches: Gauge::default(),
+            objects: Gauge::default(),
         };
         // A result that never happened is 0, so that a rate can be taken of the first.
         for result in ["written", "replaced", "conflict", "refused", "failed"] {
@@ -128,6 +105,7 @@ impl Metrics {
         r.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         r.register("evaluations", "Calls of plugins that ended, by what they answered", self.evaluations.clone());
         seconds(r, "evaluation", "How long calls of plugins took, from being let in", self.evaluation.clone());
+        r.register("refusals", "What plugins asked for in vain, by check and import", self.refusals.clone());
         seconds(r, "queue", "How long gates were due before their call was let in", self.queue.clone());
         r.register("patches", "Writes of conditions, by what came of them", self.patches.clone());
         seconds(r, "patch", "How long writes of conditions took", self.patch.clone());
@@ -149,6 +127,8 @@ impl Metrics {
         );
         r.register("catalog_load_failures", "Files and documents that could not be loaded", self.load_failures.clone());
         seconds(r, "watch_age", "How long ago the quietest watch heard from the API server", self.watch_age.clone());
+        r.register("object_watches", "Watches of objects that checks read", self.object_watches.clone());
+        r.register("objects", "Objects that these watches hold", self.objects.clone());
         registry
     }
 
@@ -166,6 +146,12 @@ impl Metrics {
 
     pub(super) fn watch_age(&self, age: Duration) {
         self.watch_age.set(age.as_secs_f64());
+    }
+
+    /// So many watches of objects hold so many of them.
+    pub fn objects(&self, watches: usize, objects: usize) {
+        self.object_watches.set(watches as u64);
+        self.objects.set(objects as u64);
     }
 
     pub(super) fn agreement(&self) -> Histogram {
@@ -200,11 +186,19 @@ impl Metrics {
 }
 
 impl Observer for Metrics {
-    fn answered(&mut self, call: &Call, answer: &Result<Verdict, Fault>, took: Duration) {
-        let result = answer.as_ref().map_or("fault", |verdict| label(verdict.status));
-        self.evaluations.get_or_create(&Evaluated { check: call.check.clone(), result }).inc();
+    fn answered(&mut self, call: &Call, ended: &Evaluated, took: Duration) {
+        let result = ended.answer.as_ref().map_or("fault", |verdict| label(verdict.status));
+        self.evaluations.get_or_create(&Answered { check: call.check.clone(), result }).inc();
         self.evaluation.get_or_create(&ByCheck { check: call.check.clone() }).observe(took.as_secs_f64());
         self.queue.observe(call.waited.as_secs_f64());
+        if self.asked.insert(call.check.clone()) {
+            for import in IMPORTS {
+                self.refusals.get_or_create(&Refused { check: call.check.clone(), import }).inc_by(0);
+            }
+        }
+        for refusal in &ended.refusals {
+            self.refusals.get_or_create(&Refused { check: call.check.clone(), import: refusal.import }).inc();
+        }
     }
 
     fn wrote(&mut self, _: &Patch, outcome: &Outcome, took: Duration) {
@@ -257,9 +251,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        decide::FaultKind,
+        decide::{Fault, FaultKind, Verdict},
         dispatch::{GateKey, Now, Options},
         pod::{Packed, Pod, Seen},
+        sandbox::Kept,
     };
 
     fn text(registry: &Registry) -> String {
@@ -271,7 +266,20 @@ mod tests {
     fn call() -> Call {
         let pod = Packed::new(&Pod::default());
         let key = GateKey { uid: "u".into(), gate: "example.com/warm".into(), dry_run: false };
-        Call { id: 1, key, check: "warm".into(), generation: 1, pod, now: 0, waited: Duration::from_millis(2) }
+        Call {
+            id: 1,
+            key,
+            check: "warm".into(),
+            generation: 1,
+            pod,
+            now: 0,
+            waited: Duration::from_millis(2),
+            kept: Kept::default(),
+        }
+    }
+
+    fn ended(answer: Result<Verdict, Fault>) -> Evaluated {
+        Evaluated { answer, keep: None, refusals: vec![], reads: vec![] }
     }
 
     fn met() -> Verdict {
@@ -282,7 +290,7 @@ mod tests {
     fn the_names_and_units_are_those_that_the_readme_lists() {
         let (mut metrics, registry) = Metrics::new();
         // Families with labels show themselves once they have a value.
-        metrics.answered(&call(), &Ok(met()), Duration::ZERO);
+        metrics.answered(&call(), &ended(Ok(met())), Duration::ZERO);
         metrics.gates.get_or_create(&Standing { check: "warm".into(), status: "true" }).set(1);
         let text = text(&registry);
         let families: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
@@ -292,6 +300,7 @@ mod tests {
                 "gatehost_build info",
                 "gatehost_evaluations counter",
                 "gatehost_evaluation_seconds histogram",
+                "gatehost_refusals counter",
                 "gatehost_queue_seconds histogram",
                 "gatehost_patches counter",
                 "gatehost_patch_seconds histogram",
@@ -303,6 +312,8 @@ mod tests {
                 "gatehost_catalog_problems gauge",
                 "gatehost_catalog_load_failures counter",
                 "gatehost_watch_age_seconds gauge",
+                "gatehost_object_watches gauge",
+                "gatehost_objects gauge",
             ]
         );
         assert!(
@@ -316,8 +327,8 @@ mod tests {
     fn answers_are_counted_by_check_and_result() {
         let (mut metrics, registry) = Metrics::new();
         let fault = Fault { kind: FaultKind::Trap, reason: "T".into(), message: String::new(), retry_after: None };
-        metrics.answered(&call(), &Ok(met()), Duration::from_millis(1));
-        metrics.answered(&call(), &Err(fault), Duration::from_millis(1));
+        metrics.answered(&call(), &ended(Ok(met())), Duration::from_millis(1));
+        metrics.answered(&call(), &ended(Err(fault)), Duration::from_millis(1));
         let text = text(&registry);
         assert!(text.contains("gatehost_evaluations_total{check=\"warm\",result=\"true\"} 1"), "{text}");
         assert!(text.contains("gatehost_evaluations_total{check=\"warm\",result=\"fault\"} 1"), "{text}");
@@ -371,10 +382,9 @@ mod tests {
             dispatch::{Event, Rule, Rules},
         };
         let (mut metrics, registry) = Metrics::new();
-        let mut core = Core::new(Options::default());
-        let now = Now::default();
+        let (mut core, now) = (Core::new(Options::default()), Now::default());
         let (select, policy) = (Selection::default(), Policy::default());
-        let rule = Rule { check: "warm".into(), generation: 1, select, policy };
+        let rule = Rule { check: "warm".into(), generation: 1, select, policy, memory: None };
         core.handle(
             Event::Rules(Rules { live: [("example.com/warm".into(), rule.into())].into(), ..Rules::default() }),
             now,

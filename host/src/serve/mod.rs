@@ -20,6 +20,7 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::net::TcpListener;
 
 mod agreement;
+mod labels;
 mod metrics;
 mod server;
 

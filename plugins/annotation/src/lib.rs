@@ -1,6 +1,6 @@
 //! True once the pod carries an annotation, or one with a given value: the approval of a person or a pipeline.
 
-use gatehost_sdk::{Check, ConfigError, Description, Fault, Pod, Verdict};
+use gatehost_sdk::{Check, ConfigError, Description, Fault, Pod, Verdict, quoted};
 use regex_lite::Regex;
 use serde::Deserialize;
 
@@ -63,12 +63,12 @@ pub fn decide(value: Option<&str>, config: &Config) -> Result<Verdict, Fault> {
     let Some(value) = value else {
         return Ok(Verdict::unmet("AnnotationMissing").message(format!("the pod has no annotation {key}")));
     };
-    let found = shortened(value);
+    let found = quoted(value);
     let (met, wanted) = match (&config.equals, &config.matches) {
-        (Some(text), _) => (value == text, format!("does not equal {}", shortened(text))),
+        (Some(text), _) => (value == text, format!("does not equal {}", quoted(text))),
         (None, Some(pattern)) => {
             let regex = Regex::new(pattern).map_err(|e| Fault::bad_config("BadPattern").message(e.to_string()))?;
-            (regex.is_match(value), format!("does not match {}", shortened(pattern)))
+            (regex.is_match(value), format!("does not match {}", quoted(pattern)))
         }
         (None, None) => return Ok(Verdict::met("AnnotationPresent").message(format!("{key} is {found}"))),
     };
@@ -77,15 +77,6 @@ pub fn decide(value: Option<&str>, config: &Config) -> Result<Verdict, Fault> {
     } else {
         Verdict::unmet("AnnotationDiffers").message(format!("{key} is {found}, which {wanted}"))
     })
-}
-
-/// A value in quotes, cut where it would drown the rest of the message.
-fn shortened(value: &str) -> String {
-    const SHOWN: usize = 60;
-    match value.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("\"{}…\"", &value[..end]),
-        None => format!("\"{value}\""),
-    }
 }
 
 #[cfg(test)]

@@ -46,18 +46,37 @@
 
 mod adapter;
 pub mod clock;
+mod compare;
 mod config;
+pub mod dns;
+pub mod fields;
+pub mod http;
 pub mod log;
+pub mod memory;
+pub mod metrics;
+pub mod objects;
+mod pattern;
+mod place;
+mod reach;
+mod selector;
+pub mod shape;
+pub mod tcp;
+pub mod testing;
 mod verdict;
 
 pub use bindings::gatehost::check::{
     pod::{Container, ContainerRole, ContainerState, Pod, PodCondition, PodOwner},
     types::Status,
 };
+pub use compare::Bounds;
 pub use config::{ConfigError, NoConfig, parse};
+pub use pattern::{Pattern, WholePattern};
+pub use reach::{Failure, FailureKind, OnNoAnswer};
+pub use selector::check_selector;
 pub use serde;
 use serde::de::DeserializeOwned;
-pub use verdict::{Description, Fault, Verdict};
+pub use serde_json;
+pub use verdict::{Description, Fault, Verdict, quoted};
 
 /// What `wit_bindgen` generates from `wit/`, for whoever wants the world as it is.
 #[allow(
@@ -81,7 +100,7 @@ pub mod bindings {
 
 /// A check. Implement it on an empty type and hand that type to [`export!`].
 ///
-/// Each call runs in an instance of its own: nothing is kept between calls, statics included.
+/// Each call runs in an instance of its own: nothing is kept between calls, statics included, but what [`memory`] keeps.
 pub trait Check {
     /// The config of a check document, parsed with serde. Put `#[serde(deny_unknown_fields)]` on it, so that a
     /// mistyped key is an error at load; [`NoConfig`] takes none.

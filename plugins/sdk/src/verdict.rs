@@ -11,6 +11,7 @@ pub struct Description {
     version: String,
     help: String,
     config_schema: String,
+    extra: Vec<(String, String)>,
 }
 
 impl Description {
@@ -18,12 +19,19 @@ impl Description {
     /// the gate is True. The config's schema is that of any object until [`Description::config_schema`] says more.
     pub fn new(name: impl Into<String>, version: impl Into<String>, help: impl Into<String>) -> Self {
         let config_schema = r#"{"type":"object"}"#.to_owned();
-        Self { name: name.into(), version: version.into(), help: help.into(), config_schema }
+        Self { name: name.into(), version: version.into(), help: help.into(), config_schema, extra: Vec::new() }
     }
 
     /// The JSON Schema of the config, as text of at most 64 KiB: shown to people, never evaluated by the host.
     pub fn config_schema(mut self, schema: impl Into<String>) -> Self {
         self.config_schema = schema.into();
+        self
+    }
+
+    /// What [`crate::memory`] holds lasts over a new version of the check or the plugin that says the same here. Without it
+    /// nothing does. Say something else whenever what is kept, or what it means under a config, becomes another thing.
+    pub fn memory_version(mut self, version: impl Into<String>) -> Self {
+        self.extra.push(("memory-version".to_owned(), version.into()));
         self
     }
 }
@@ -136,7 +144,7 @@ impl From<ConfigError> for Fault {
 
 impl From<Description> for types::Description {
     fn from(d: Description) -> Self {
-        Self { name: d.name, version: d.version, help: d.help, config_schema: d.config_schema, extra: Vec::new() }
+        Self { name: d.name, version: d.version, help: d.help, config_schema: d.config_schema, extra: d.extra }
     }
 }
 
@@ -159,9 +167,24 @@ fn millis(d: Duration) -> u32 {
     u32::try_from(d.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }
 
+/// A text that somebody else wrote, for a message: in quotes, and cut where it would drown the rest.
+pub fn quoted(text: &str) -> String {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("\"{}…\"", &text[..end]),
+        None => format!("\"{text}\""),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(quoted("a"), "\"a\"");
+        assert_eq!(quoted(&"ä".repeat(500)), format!("\"{}…\"", "ä".repeat(60)));
+    }
 
     #[test]
     fn a_recheck_is_never_early() {

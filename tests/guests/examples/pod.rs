@@ -16,7 +16,7 @@ impl Plugin for Read {
             .map(|c| (c.status, c.reason, c.message, c.last_transition_ms, c.observed_generation));
         let owner = pod.owner().map(|o| (o.api_version, o.resource_kind, o.name, o.uid));
         met(format!(
-            "{} {} {} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {containers:?} {condition:?} {:?} {owner:?} {:?}",
+            "{} {} {} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {containers:?} {condition:?} {:?} {owner:?} {:?} {:?}",
             pod.namespace_name(),
             pod.name(),
             pod.uid(),
@@ -33,6 +33,7 @@ impl Plugin for Read {
             pod.phase(),
             pod.condition("None").is_none(),
             pod.gates(),
+            pod.condition_names(),
         ))
     }
 }

@@ -85,7 +85,8 @@ impl Service {
             Some(Fault::Wait | Fault::Lose | Fault::Stall | Fault::Truncate) | None => {}
         }
         // Before the watch is opened: nothing is said between.
-        let last_words = (*kind == Kind::Watch).then(|| self.shared.last_words.subscribe());
+        let is_watch = request.uri().query().is_some_and(|query| query.split('&').any(|part| part == "watch=true"));
+        let last_words = is_watch.then(|| self.shared.last_words.subscribe());
         let answer = self.ask(request).await?;
         match fault {
             Some(Fault::Lose) => {

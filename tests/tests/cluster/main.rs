@@ -9,6 +9,7 @@ mod faults;
 mod gates;
 mod live;
 mod obeyed;
+mod objects;
 mod others;
 mod overriding;
 mod policies;

@@ -39,7 +39,8 @@ impl Crowd {
     fn add(&mut self, check: &str) {
         let (period, start_when) = (Duration::from_hours(1), StartWhen::Always);
         let policy = Policy { period, start_when, ..Policy::default() };
-        let rule = Rule { check: check.into(), generation: 1, select: Selection::default(), policy };
+        let select = Selection::default();
+        let rule = Rule { check: check.into(), generation: 1, select, policy, memory: None };
         self.rules.live.insert(format!("example.com/{check}").into(), rule.into());
         self.core.handle(Event::Rules(self.rules.clone()), self.now);
     }
@@ -67,7 +68,7 @@ impl Crowd {
         for Call { id, .. } in &ended {
             let verdict =
                 Verdict { status: Status::True, reason: "Met".into(), message: String::new(), recheck_after: None };
-            self.core.handle(Event::Answered { id: *id, answer: Ok(verdict) }, self.now);
+            self.core.handle(Event::Answered { id: *id, answer: Ok(verdict), keep: None, reads: vec![] }, self.now);
         }
         ended
     }
@@ -124,6 +125,55 @@ fn checks_whose_calls_do_not_end_delay_no_other_check() {
     }
     // The last one waited for the others of its own check, and says so.
     assert_eq!((waits[0], waits[99]), (Duration::ZERO, Duration::from_millis(99)));
+}
+
+#[test]
+fn calls_that_wait_for_an_answer_from_outside_make_room_for_others_up_to_a_bound() {
+    let mut crowd = Crowd::new(1000, &["slow"]);
+    let mut told = 0;
+    loop {
+        crowd.act();
+        let new: Vec<_> = crowd.calls[told..].iter().map(|call| call.id).collect();
+        assert!(new.len() <= 8, "{} compute at once", new.len());
+        if new.is_empty() {
+            break;
+        }
+        for id in new {
+            crowd.core.handle(Event::Outside { id }, crowd.now);
+            told += 1;
+        }
+    }
+    assert_eq!(crowd.running()["slow"], 256);
+    // They are in the way of no other check, whether that one computes or waits as well.
+    for check in ["quick", "late"] {
+        crowd.add(check);
+        for n in 0..10 {
+            crowd.pod(if check == "quick" { 1000 + n } else { 2000 + n }, &[check]);
+        }
+        crowd.act();
+        assert_eq!(crowd.running()[check], 8);
+    }
+    // 1,000 gates whose answers take a second each are asked once in less than 10 s.
+    let mut asked = BTreeSet::new();
+    for second in 0.. {
+        asked.extend(crowd.answer(|check| check == "slow").into_iter().map(|call| call.key.uid));
+        crowd.now.mono += Duration::from_secs(1);
+        if asked.len() == 1000 {
+            assert!(second < 5, "{second} s");
+            break;
+        }
+        loop {
+            let before = crowd.calls.len();
+            crowd.act();
+            let new: Vec<_> = crowd.calls[before..].iter().map(|call| call.id).collect();
+            if new.is_empty() {
+                break;
+            }
+            for id in new {
+                crowd.core.handle(Event::Outside { id }, crowd.now);
+            }
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use gatehost::{
     decide::{Fault, FaultKind, Status, Verdict},
     dispatch::{Call, Event},
     pod::Pod,
+    sandbox::Read,
 };
 
 use super::{
@@ -45,8 +46,16 @@ impl World {
     }
 
     pub(crate) fn reply(&mut self, call: &Call, answer: Result<Verdict, Fault>) {
+        // What plugins say in a mood stands in an object that they read.
+        let at = TYPES.iter().position(|kind| *kind == &*call.key.gate);
+        let reads =
+            at.map(|at| Read { view: self.moods[at].clone(), version: self.mood_version }).into_iter().collect();
+        self.reply_having_read(call, answer, reads);
+    }
+
+    pub(crate) fn reply_having_read(&mut self, call: &Call, answer: Result<Verdict, Fault>, reads: Vec<Read>) {
         self.judge_answer(call, &answer);
-        self.core.handle(Event::Answered { id: call.id, answer }, self.now);
+        self.core.handle(Event::Answered { id: call.id, answer, keep: None, reads }, self.now);
     }
 
     pub(crate) fn fault(call: &Call) -> Result<Verdict, Fault> {

@@ -31,6 +31,7 @@ pub(crate) fn plain() -> impl Strategy<Value = Step> {
         1 => pod.clone().prop_map(Step::Recreate),
         1 => pod.clone().prop_map(Step::Delete),
         1 => (pod, gate.clone(), 0..3_u8).prop_map(|(pod, gate, status)| Step::Foreign { pod, gate, status }),
+        2 => (gate.clone(), 0..3_u8).prop_map(|(gate, mood)| Step::Object { gate, mood }),
         1 => gate.clone().prop_map(Step::Reload),
         1 => gate.prop_map(|gate| Step::Remove { gate, dry_run: false }),
         4 => (1..6_usize).prop_map(Step::Deliver),
@@ -127,6 +128,7 @@ pub(crate) fn wild() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => to_pods(),
         2 => (gate.clone(), 0..3_u8).prop_map(|(gate, mood)| Step::Mood { gate, mood }),
+        1 => (gate.clone(), 0..3_u8).prop_map(|(gate, mood)| Step::Object { gate, mood }),
         1 => (gate.clone(), any::<bool>()).prop_flat_map(|(gate, dry_run)| rule(gate, dry_run)),
         1 => (gate, any::<bool>()).prop_map(|(gate, dry_run)| Step::Remove { gate, dry_run }),
         1 => any::<bool>().prop_map(Step::Namespace),

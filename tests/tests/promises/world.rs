@@ -10,6 +10,7 @@ use gatehost::{
     check::{Policy, Selection, StartWhen},
     decide::{Condition, Now, Status},
     dispatch::{Action, Call, Core, Event, GateKey, NoteKind, Options, Outcome, Patch, Rule, Rules},
+    sandbox::View,
 };
 use proptest::sample::Index;
 
@@ -84,6 +85,11 @@ pub(crate) enum Step {
         gate: usize,
         mood: u8,
     },
+    /// The same, by an object that they read.
+    Object {
+        gate: usize,
+        mood: u8,
+    },
     Answer {
         which: Index,
         fault: bool,
@@ -139,6 +145,8 @@ pub(crate) struct World {
     pub(super) writes: VecDeque<Duration>,
     pub(crate) sent: usize,
     pub(super) mood: [u64; 3],
+    pub(super) moods: [View; 3],
+    pub(super) mood_version: u64,
     pub(super) jumped: bool,
 }
 
@@ -183,6 +191,8 @@ impl World {
             writes: VecDeque::new(),
             sent: 0,
             mood: [0; 3],
+            moods: [View::new(1), View::new(2), View::new(3)],
+            mood_version: 1,
             jumped: false,
         };
         world.take(Step::Relist);
@@ -255,6 +265,11 @@ impl World {
             Step::Relist => self.relist(None),
             Step::RelistOld(which) => self.relist(Some(which)),
             Step::Mood { gate, mood } => self.mood[gate] = mood.into(),
+            Step::Object { gate, mood } => {
+                self.mood[gate] = mood.into();
+                self.mood_version += 1;
+                self.core.handle(Event::ObjectsChanged(vec![(self.moods[gate].id(), self.mood_version)]), self.now);
+            }
             Step::Answer { which, fault } if !self.calls.is_empty() => {
                 let call = self.calls.swap_remove(which.index(self.calls.len()));
                 self.answer(&call, fault);
@@ -292,7 +307,7 @@ impl World {
     pub(crate) fn rule(&mut self, gate: usize, dry_run: bool, policy: Policy, select: Selection) {
         self.generation += 1;
         let check = format!("{}-{gate}", if dry_run { "trial" } else { "check" }).into();
-        let rule = Rule { check, generation: self.generation, select, policy };
+        let rule = Rule { check, generation: self.generation, select, policy, memory: None };
         let rules = if dry_run { &mut self.rules.dry_run } else { &mut self.rules.live };
         rules.insert(TYPES[gate].into(), rule.into());
         self.take_rules();

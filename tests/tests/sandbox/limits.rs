@@ -62,7 +62,7 @@ async fn a_computation_without_end_ends_at_the_deadline() {
 async fn late(plugin: &Plugin, config: &str) -> String {
     let timeout = Duration::from_millis(300);
     let start = Instant::now();
-    let fault = plugin.evaluate(question(config, timeout)).await.unwrap_err();
+    let fault = plugin.evaluate(question(config, timeout)).await.answer.unwrap_err();
     let took = start.elapsed();
     assert_eq!((fault.kind, fault.reason.as_str()), (FaultKind::Deadline, reasons::DEADLINE_EXCEEDED));
     assert!((timeout..ENOUGH / 2).contains(&took), "{took:?}");
@@ -149,7 +149,7 @@ async fn a_call_that_nobody_waits_for_makes_room_for_another() {
         let spin = spin.clone();
         spinning.spawn(async move { spin.evaluate(question("", Duration::from_hours(1))).await });
     }
-    let crowded = async { while good.evaluate(question("", Duration::from_millis(500))).await.is_ok() {} };
+    let crowded = async { while good.evaluate(question("", Duration::from_millis(500))).await.answer.is_ok() {} };
     time::timeout(ENOUGH, crowded).await.unwrap();
     spinning.shutdown().await;
     assert_eq!(ask(&good, "").await.unwrap().status, Status::True);

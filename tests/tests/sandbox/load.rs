@@ -77,7 +77,7 @@ async fn a_file_of_100_mb_is_refused() {
 async fn a_component_of_another_world_is_refused() {
     let error = refused(wat::parse_str("(component)").unwrap()).await;
     assert!(matches!(&error, LoadError::MissingExport { .. }), "{error:?}");
-    let message = "this component is not a plugin: it does not export gatehost:check/gate@0.1.0";
+    let message = "this component is not a plugin: it does not export gatehost:check/gate@0.1.1";
     assert_eq!(error.to_string(), message);
 }
 
@@ -103,10 +103,10 @@ async fn a_plugin_for_a_newer_host_is_told_what_is_missing() {
         (instance (export "now-ms" (func (result u64))) (export "now-ns" (func (result u64)))))"#;
     let error = refused(component("0.1.5", function)).await;
     assert!(matches!(&error, LoadError::Newer { .. }), "{error:?}");
-    assert_eq!(error.to_string(), "built for gatehost:check 0.1.5, this host has 0.1.0: clock.now-ns is missing");
-    let interface = r#"(import "gatehost:check/tcp@0.1.5" (instance (export "open" (func))))"#;
+    assert_eq!(error.to_string(), "built for gatehost:check 0.1.5, this host has 0.1.1: clock.now-ns is missing");
+    let interface = r#"(import "gatehost:check/udp@0.1.5" (instance (export "open" (func))))"#;
     let error = refused(component("0.1.5", interface)).await;
-    assert_eq!(error.to_string(), "built for gatehost:check 0.1.5, this host has 0.1.0: the import tcp is missing");
+    assert_eq!(error.to_string(), "built for gatehost:check 0.1.5, this host has 0.1.1: the import udp is missing");
 }
 
 #[tokio::test]

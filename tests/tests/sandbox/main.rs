@@ -7,11 +7,13 @@ use std::{fs, path::Path, time::Duration};
 use gatehost::{
     decide::{Fault, Verdict},
     pod::{Packed, Pod},
-    sandbox::{Evaluation, Plugin, Sandbox},
+    sandbox::{Evaluation, Grant, Kept, Plugin, Sandbox},
 };
 
+mod keep;
 mod limits;
 mod load;
+mod objects;
 mod old;
 mod reach;
 mod shape;
@@ -37,9 +39,17 @@ async fn load(name: &str) -> Plugin {
 
 fn question(config: &str, timeout: Duration) -> Evaluation {
     let pod = Pod { namespace: "shop".into(), name: "web-0".into(), uid: "u-1".into(), ..Pod::default() };
-    Evaluation { check: "test".into(), pod: Packed::new(&pod), config: config.into(), now: NOW, timeout }
+    Evaluation {
+        check: "test".into(),
+        pod: Packed::new(&pod),
+        config: config.into(),
+        now: NOW,
+        timeout,
+        grant: Grant::default(),
+        kept: Kept::default(),
+    }
 }
 
 async fn ask(plugin: &Plugin, config: &str) -> Result<Verdict, Fault> {
-    plugin.evaluate(question(config, ENOUGH)).await
+    plugin.evaluate(question(config, ENOUGH)).await.answer
 }

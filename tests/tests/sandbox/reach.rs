@@ -41,6 +41,7 @@ async fn a_plugin_sees_the_whole_trimmed_pod() {
         labels: vec![("app".into(), "web".into())],
         annotations: vec![("note".into(), "warm".into())],
         ip: Some("10.0.0.1".into()),
+        host_network: false,
         node: Some("n1".into()),
         service_account: None,
         phase: "Running".into(),
@@ -71,8 +72,8 @@ async fn a_plugin_sees_the_whole_trimmed_pod() {
         gates: vec!["example.com/warm".into()],
     };
     let evaluation = Evaluation { pod: Packed::new(&pod), ..question("note", ENOUGH) };
-    let message = load("pod").await.evaluate(evaluation).await.unwrap().message;
-    let expected = r#"shop web-0 u-1 7 1000 Some("web") None [("app", "web")] Some("warm") ["note"] Some("10.0.0.1") Some("n1") None Running ["main ContainerRole::Sidecar ContainerState::Running true 2 Some(2000)"] Some(("True", "R", "M", Some(3000), None)) true Some(("apps/v1", "ReplicaSet", "web", "u-0")) ["example.com/warm"]"#;
+    let message = load("pod").await.evaluate(evaluation).await.answer.unwrap().message;
+    let expected = r#"shop web-0 u-1 7 1000 Some("web") None [("app", "web")] Some("warm") ["note"] Some("10.0.0.1") Some("n1") None Running ["main ContainerRole::Sidecar ContainerState::Running true 2 Some(2000)"] Some(("True", "R", "M", Some(3000), None)) true Some(("apps/v1", "ReplicaSet", "web", "u-0")) ["example.com/warm"] ["ContainersReady"]"#;
     assert_eq!(message, expected);
 }
 

@@ -84,11 +84,17 @@ impl<P: Clone> Resolved<P> {
     /// The new version where it can be in force, else the last good one, while its plugin is there.
     pub(super) fn choose(&mut self, world: &World<P>, claim: &mut Claim<P>) -> Option<Chosen<P>> {
         let mut waiting = false;
-        let chosen =
-            |check: &Check, digest, plugin| Chosen { check: check.clone(), file: claim.path.into(), digest, plugin };
+        let path = claim.path;
+        let chosen = |check: &Check, digest, plugin, grant| Chosen {
+            check: check.clone(),
+            file: path.into(),
+            digest,
+            plugin,
+            grant,
+        };
         if let Some(new) = claim.new {
             match self.ask(world, new) {
-                Answer::Good(digest, plugin) => return Some(chosen(new, digest, plugin)),
+                Answer::Good(digest, plugin, grant) => return Some(chosen(new, digest, plugin, grant)),
                 Answer::Waiting => waiting = true,
                 Answer::Bad(errors) => claim.errors.extend(errors),
             }
@@ -104,11 +110,11 @@ impl<P: Clone> Resolved<P> {
         }
         if claim.new != Some(check)
             && is_there
-            && let Answer::Good(digest, plugin) = self.ask(world, check)
+            && let Answer::Good(digest, plugin, grant) = self.ask(world, check)
         {
-            return Some(chosen(check, digest, plugin));
+            return Some(chosen(check, digest, plugin, grant));
         }
-        Some(chosen(check, old.digest, old.live.plugin.clone()))
+        Some(chosen(check, old.digest, old.live.plugin.clone(), old.live.grant.clone()))
     }
 
     /// Whether a check can be in force as written.
@@ -120,6 +126,10 @@ impl<P: Clone> Resolved<P> {
                 check.name
             )]);
         }
+        let grant = match world.grants.of(check) {
+            Ok(grant) => grant,
+            Err(error) => return Answer::Bad(vec![error]),
+        };
         let Some(key) = self.used.get(&check.plugin) else {
             return Answer::Bad(vec![missing(world, &check.plugin)]);
         };
@@ -135,7 +145,7 @@ impl<P: Clone> Resolved<P> {
         self.questions.insert(question, plugin.clone());
         match judged {
             None => Answer::Waiting,
-            Some(Judged::Right) => Answer::Good(*digest, plugin.clone()),
+            Some(Judged::Right) => Answer::Good(*digest, plugin.clone(), grant),
             // A new config and the plugin that knows it often come together.
             Some(Judged::Wrong(_)) if file.is_pending() => Answer::Waiting,
             Some(Judged::Wrong(errors)) => Answer::Bad(errors.iter().map(|e| rejected(&check.plugin, e)).collect()),

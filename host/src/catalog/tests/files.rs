@@ -199,3 +199,13 @@ async fn a_poll_heals_what_the_watch_missed() {
     bed.until(|s| !has(s, "a")).await;
     bed.barrier("b").await;
 }
+
+#[tokio::test]
+async fn a_plugin_that_no_check_names_holds_up_no_check() {
+    let files = [("a.yaml", &*check("a", "p.wasm", "{}")), ("b.wasm", "(slow)"), ("p.wasm", "(p)")];
+    let mut bed = Bed::new(&files).await;
+    assert!(runs(&bed.now(), "a", "p"), "published while the other one is still loading");
+    bed.gate.send_replace(true);
+    bed.replace("a.yaml", &check("a", "b.wasm", "{}"));
+    bed.until(|s| runs(s, "a", "slow")).await;
+}

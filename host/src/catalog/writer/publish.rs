@@ -7,9 +7,10 @@ use tokio::time::Instant;
 use super::{FIRST, Writer};
 use crate::catalog::{
     Live, Problem, Snapshot,
+    disk::Kind,
     loader::Loader,
     resolve::{Force, Resolved, World, resolve},
-    track::Digest,
+    track::{Digest, File, Key},
 };
 
 impl<L: Loader> Writer<L> {
@@ -21,12 +22,16 @@ impl<L: Loader> Writer<L> {
             used: &self.used,
             pods: &self.pods,
             judged: &self.judged,
+            grants: &self.grants,
             namespace_labels: self.options.namespace_labels,
         })
     }
 
     /// Asks what has to be asked, and publishes what has changed.
     pub(super) fn settle(&mut self) {
+        let documents = self.files.values().filter_map(|file| file.parsed.as_deref());
+        let checks = documents.flat_map(|parsed| &parsed.checks).chain(self.force.values().map(|f| &f.live.check));
+        self.grants.follow(&self.loader, checks);
         let mut resolved = self.resolve();
         for (question, plugin) in std::mem::take(&mut resolved.questions) {
             if !self.judged.contains_key(&question) {
@@ -47,8 +52,15 @@ impl<L: Loader> Writer<L> {
             .problems
             .extend(trouble.map(|(i, e)| Problem { file: self.directories[*i].clone(), error: e.clone() }));
         let first = self.out.borrow().generation == 0;
-        let whole = self.files.values().all(|f| !f.is_pending()) || now >= self.started + FIRST;
-        let busy = self.compiling.is_some() || self.files.values().any(|f| f.due().is_some_and(|at| at <= now));
+        // A plugin that no check names holds nobody up; in `dev` all that is wrong is told at once.
+        let needed = self.needed();
+        let counts = |key: &Key, file: &File<L::Plugin>| {
+            self.options.pods || file.kind == Kind::Documents || needed.contains(key.name.as_str())
+        };
+        let files = || self.files.iter().filter(|(key, file)| counts(key, file));
+        let whole = files().all(|(_, f)| !f.is_pending()) || now >= self.started + FIRST;
+        let compiles = self.compiling.as_ref().is_some_and(|compiling| files().any(|(key, _)| key == compiling));
+        let busy = compiles || files().any(|(_, f)| f.due().is_some_and(|at| at <= now));
         let loaded = whole && !busy && self.asked.is_empty();
         if !first || loaded {
             self.publish(resolved);
@@ -70,6 +82,7 @@ impl<L: Loader> Writer<L> {
                     file: chosen.file,
                     generation: same.map_or(generation, |old| old.live.generation),
                     plugin: chosen.plugin,
+                    grant: chosen.grant,
                 }),
             };
             force.insert(slot, Force { live, digest: chosen.digest });

@@ -84,7 +84,7 @@ impl Guest {
     pub(crate) async fn describe(&self) -> Result<(), Error> {
         let mut store = store(&self.engine);
         let instance = self.pre.instantiate_async(&mut store).await.map_err(plain)?;
-        let gate = instance.get_export_index(&mut store, None, "gatehost:check/gate@0.1.0");
+        let gate = instance.get_export_index(&mut store, None, "gatehost:check/gate@0.1.1");
         let describe = instance.get_export_index(&mut store, gate.as_ref(), "describe").context("no describe")?;
         let describe = instance.get_func(&mut store, describe).context("describe is no function")?;
         describe.call_async(&mut store, &[], &mut [Val::Bool(false)]).await.map_err(plain)

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use gatehost::{
     decide::Status,
     pod::{Container, ContainerState, Packed, Pod, Role},
-    sandbox::{Evaluation, Plugin, Sandbox},
+    sandbox::{Evaluation, Grant, Kept, Plugin, Sandbox},
 };
 use tokio::task::JoinSet;
 
@@ -112,7 +112,7 @@ impl Contender {
             Self::Here(empty) => empty.call_here(),
             Self::Described(guest) => guest.describe().await,
             Self::Host(plugin, question) => {
-                let answer = plugin.evaluate(question.clone()).await;
+                let answer = plugin.evaluate(question.clone()).await.answer;
                 ensure!(answer.as_ref().is_ok_and(|verdict| verdict.status == Status::True), "{answer:?}");
                 Ok(())
             }
@@ -194,6 +194,8 @@ fn question() -> Evaluation {
         config: r#"{"annotation":"example.com/approved"}"#.into(),
         now: 1_700_000_000_000,
         timeout: Duration::from_secs(1),
+        grant: Grant::default(),
+        kept: Kept::default(),
     }
 }
 

@@ -9,10 +9,9 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use gatehost::{
     catalog::{self, Catalog},
-    decide::{Fault, Verdict},
     dispatch::{self, Call, Core, Event, Inputs, Note, Observer, Outcome, Patch, Writer, drive},
     pod::{Pod, Seen},
-    sandbox::Sandbox,
+    sandbox::{Evaluated, Sandbox},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -136,8 +135,8 @@ impl Writer for Paper {
 struct Generations(mpsc::UnboundedSender<u64>);
 
 impl Observer for Generations {
-    fn answered(&mut self, call: &Call, answer: &Result<Verdict, Fault>, _: Duration) {
-        if answer.is_ok() {
+    fn answered(&mut self, call: &Call, ended: &Evaluated, _: Duration) {
+        if ended.answer.is_ok() {
             // Nobody listens any more once all is measured.
             let _ = self.0.send(call.generation);
         }

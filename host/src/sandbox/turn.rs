@@ -1,0 +1,62 @@
+//! Whose turn it is to compute: few calls at a time, and those that wait for an answer from outside are not among them.
+
+use std::sync::Arc;
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+
+/// A call's right to compute, which is given up while a host function waits, or to exist.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// That of the check's own calls, so that one check cannot take all of it, and that of all.
+    lines: [Option<Arc<Semaphore>>; 2],
+    held: Vec<OwnedSemaphorePermit>,
+}
+
+impl Turn {
+    /// Nothing is held yet.
+    pub(super) fn new(check: Option<Arc<Semaphore>>, all: Arc<Semaphore>) -> Self {
+        Self { lines: [check, Some(all)], held: Vec::with_capacity(2) }
+    }
+
+    /// Waits for it: first within the check, then among all.
+    pub(super) async fn take(&mut self) -> Result<(), AcquireError> {
+        self.give_up();
+        for line in self.lines.iter().flatten() {
+            self.held.push(line.clone().acquire_owned().await?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn give_up(&mut self) {
+        self.held.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+
+    fn poll<T>(future: impl Future<Output = T>) -> Poll<T> {
+        pin!(future).as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_check_takes_no_more_turns_than_its_own_and_one_that_is_given_up_is_free() {
+        let (all, busy, calm) = (Arc::new(Semaphore::new(3)), Arc::new(Semaphore::new(2)), Arc::new(Semaphore::new(2)));
+        let mut turns: Vec<_> = (0..3).map(|_| Turn::new(Some(busy.clone()), all.clone())).collect();
+        assert!(poll(turns[0].take()).is_ready() && poll(turns[1].take()).is_ready());
+        assert!(poll(turns[2].take()).is_pending());
+        let mut other = Turn::new(Some(calm), all.clone());
+        assert!(poll(other.take()).is_ready());
+        assert_eq!(all.available_permits(), 0);
+        turns[0].give_up();
+        assert!(poll(turns[2].take()).is_ready());
+        drop(turns);
+        assert_eq!((all.available_permits(), busy.available_permits()), (2, 2));
+    }
+}

@@ -3,6 +3,9 @@
 //! ```text
 //! evaluate   one call of a check in a fresh instance, next to wasmtime alone
 //! reload     a file renamed into place to the first verdict by the new code, next to compiling alone
+//! http       a call that asks an HTTP server, next to a pooled client alone
+//! gates      1,000 gates, each asked over HTTP every second, next to a loop with the same requests
+//! expression a call of the CEL check, next to the same expression evaluated natively
 //! start      process start to 1,000 gates set, next to peers with the verdict compiled in
 //! flip       an annotation that changes to the condition that follows, next to the same peers
 //! patches    patches sent for each transition, while labels change all the time
@@ -20,15 +23,22 @@ use bed::Beds;
 
 mod bare;
 mod bed;
+mod call;
+mod client;
 mod evaluate;
+mod expression;
 mod eye;
 mod flip;
+mod gates;
+mod lap;
 mod load;
 mod memory;
 mod patches;
 mod peer;
+mod pinned;
 mod reload;
 mod report;
+mod server;
 mod start;
 mod usage;
 
@@ -46,12 +56,15 @@ impl Size {
     }
 }
 
-const LEGS: [&str; 6] = ["evaluate", "reload", "start", "flip", "patches", "memory"];
+const LEGS: [&str; 9] = ["evaluate", "reload", "http", "gates", "expression", "start", "flip", "patches", "memory"];
 
 fn main() -> Result<()> {
     let mut arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some(evaluate::CHILD) => return evaluate::child(&arguments[1..]),
+        Some(call::CHILD) => return call::child(&arguments[1..]),
+        Some(gates::CHILD) => return gates::child(&arguments[1..]),
+        Some(expression::CHILD) => return expression::child(&arguments[1..]),
         Some(peer::CHILD) => return peer::child(&arguments[1..]),
         _ => {}
     }
@@ -71,6 +84,9 @@ fn main() -> Result<()> {
         let report = match leg {
             "evaluate" => evaluate::run(size)?,
             "reload" => reload::run(size)?,
+            "http" => call::run(size)?,
+            "gates" => gates::run(size)?,
+            "expression" => expression::run(size)?,
             "start" => runtime.block_on(start::run(size, &beds))?,
             "flip" => runtime.block_on(flip::run(size, &beds))?,
             "patches" => runtime.block_on(patches::run(size, &beds))?,

@@ -123,7 +123,7 @@ async fn next(answers: &mut mpsc::UnboundedReceiver<u64>, after: u64) -> Result<
 
 /// Takes every write.
 #[derive(Clone)]
-struct Paper;
+pub(crate) struct Paper;
 
 impl Writer for Paper {
     async fn write(&self, _: Patch) -> Outcome {

@@ -40,6 +40,13 @@ impl Report {
         self.series.push(Series { name: name.to_owned(), unit: "times".to_owned(), values: ratios, aim });
     }
 
+    /// The difference of two figures, value by value.
+    pub(crate) fn difference(&mut self, name: &str, unit: &str, of: &str, less: &str) {
+        let values = |name: &str| self.series.iter().find(|s| s.name == name).map_or(&[][..], |s| &s.values);
+        let differences: Vec<_> = values(of).iter().zip(values(less)).map(|(a, b)| a - b).collect();
+        self.series(name, unit).values = differences;
+    }
+
     /// The ratio of two figures at one quantile.
     pub(crate) fn quantiles(&mut self, of: &str, to: &str, share: f64, aim: Option<f64>) {
         let at =

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc::UnboundedSender, watch};
+use tokio::{
+    sync::{mpsc::UnboundedSender, watch},
+    time::Instant,
+};
 
 use crate::{
     catalog::{Problem, Snapshot},
@@ -52,7 +55,7 @@ pub(super) struct View {
     /// Sorted by namespace, pod and gate.
     pub(super) rows: Vec<Row>,
     pub(super) problems: Vec<Problem>,
-    /// Each gate with a check has been answered and nothing is going on.
+    /// See [`Core::settled`].
     pub(super) settled: bool,
 }
 
@@ -131,17 +134,22 @@ impl Row {
     }
 }
 
-/// Sends a view whenever one differs from the one before.
+/// Sends a view whenever one differs from the one before. At most a tenth of the time goes into making them, so that
+/// changes in quick succession are shown together.
 #[derive(Debug)]
 pub(super) struct Viewer {
     catalog: watch::Receiver<Arc<Snapshot>>,
     views: UnboundedSender<View>,
     last: View,
+    /// When the next one may be made.
+    look_after: Option<Instant>,
+    /// Something happened since the last one was made.
+    unseen: bool,
 }
 
 impl Viewer {
     pub(super) fn new(catalog: watch::Receiver<Arc<Snapshot>>, views: UnboundedSender<View>) -> Self {
-        Self { catalog, views, last: View::default() }
+        Self { catalog, views, last: View::default(), look_after: None, unseen: false }
     }
 }
 
@@ -153,11 +161,22 @@ impl Observer for Viewer {
     fn noted(&mut self, _: &Note) {}
 
     fn changed(&mut self, core: &Core) {
+        let begin = Instant::now();
+        self.unseen = self.look_after.is_some_and(|after| begin < after);
+        if self.unseen {
+            return;
+        }
         let view = View::new(core, &self.catalog.borrow());
         if view != self.last {
             self.last = view.clone();
             // A screen that is gone shows nothing any more; the command is about to end.
             let _ = self.views.send(view);
         }
+        // A view walks over all gates: with a thousand of them, one for each answer would take longer than all answers.
+        self.look_after = Some(begin + 10 * begin.elapsed());
+    }
+
+    fn again(&self) -> Option<Instant> {
+        self.look_after.filter(|_| self.unseen)
     }
 }

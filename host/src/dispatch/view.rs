@@ -115,11 +115,16 @@ impl Core {
         tally
     }
 
-    /// Whether every gate with a check has been answered or waits for its pod, and nothing is due, in flight or
-    /// unwritten.
+    /// Whether every gate with a check has been answered or waits for its pod, every change has been answered, and
+    /// nothing is unwritten. Gates that are asked again only because their period has passed are settled all the same:
+    /// where there are enough of them, one always is.
     pub fn settled(&self) -> bool {
-        let answered = |gate: &Gate| gate.asleep || gate.memory.answered && gate.state == State::Idle && !gate.changed;
+        let asked_again = |gate: &Gate| match gate.state {
+            State::Running(id) => self.calls.get(&id).is_none_or(|flight| flight.periodic),
+            State::Idle | State::Waiting(_) => true,
+        };
+        let answered = |gate: &Gate| gate.asleep || gate.memory.answered && !gate.changed && asked_again(gate);
         let gates = || self.pods.values().flat_map(|entry| entry.gates.iter());
-        self.calls.is_empty() && self.writes.idle() && gates().all(|gate| gate.rule.is_none() || answered(gate))
+        self.writes.idle() && gates().all(|gate| gate.rule.is_none() || answered(gate))
     }
 }

@@ -37,8 +37,9 @@ pub(super) const STACK: usize = 512 << 10;
 /// The stack of a guest and of the host functions that it calls, in bytes.
 pub(super) const ASYNC_STACK: usize = 1 << 20;
 
-/// How many bytes a guest may hand over in one call of a host function, or in its answer.
-pub(super) const HOST_CALL_BYTES: usize = 1 << 20;
+/// How many bytes a guest may hand over in one call of a host function, or in its answer: 1 MiB, which is the most that
+/// an import sends for it, and room for what stands around that.
+pub(super) const HOST_CALL_BYTES: usize = (1 << 20) + (128 << 10);
 
 /// How many handles a guest may hold at once.
 pub(super) const HANDLES: usize = 1000;
@@ -128,7 +129,7 @@ mod tests {
             format!("{TABLE_ELEMENTS} table elements"),
             format!("{} KiB of stack", STACK >> 10),
             format!("{HANDLES} handles"),
-            format!("{} MiB of data", HOST_CALL_BYTES >> 20),
+            format!("{} KiB of data", HOST_CALL_BYTES >> 10),
             format!("{} KiB of random bytes", RANDOM_BYTES >> 10),
             format!("A file has at most {} MiB", MAX_FILE >> 20),
             format!("{MEMORIES} memories, {TABLES} tables and {INSTANCES} core instances"),

@@ -41,7 +41,7 @@ async fn handles_are_limited() {
 
 #[tokio::test]
 async fn what_one_host_call_takes_is_limited() {
-    let message = limit("heavy", "900", "1100", FaultKind::Trap, reasons::TRAP).await;
+    let message = limit("heavy", "1100", "1200", FaultKind::Trap, reasons::TRAP).await;
     assert!(message.contains("too much data"), "{message}");
 }
 

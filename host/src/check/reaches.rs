@@ -167,7 +167,7 @@ fn read_object(allow: &Object, node: &Node, to: &mut Complaints) -> Option<Objec
         return None;
     }
     if api_version == "v1" && kind == "ConfigMap" && names.is_empty() {
-        to.error(node.line, &path, "ConfigMaps hold more than one thinks; name each one in names");
+        to.error(node.line, &path, "a ConfigMap is shown only where it is named; list those that are meant in names");
         return None;
     }
     Some(ObjectEntry { api_version, kind, namespaces, names, labels, fields })
@@ -253,7 +253,9 @@ fn read_url(text: &str) -> Result<(Scheme, Host, u16), String> {
 fn read_authority(text: &str) -> Result<(Host, Option<u16>), String> {
     if let Some(at) = text.find(['/', '?', '#']) {
         let (host, rest) = text.split_at(at);
-        if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() && rest[1..].parse::<u8>().is_ok() {
+        if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+            && rest[1..].split(':').next().is_some_and(|bits| bits.parse::<u8>().is_ok())
+        {
             return Err("is a network; name one host or address, or a whole domain as in *.example.com".to_owned());
         }
         return Err(format!("has a path after the host; an entry allows a whole host, remove {rest:?}"));

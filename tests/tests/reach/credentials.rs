@@ -37,7 +37,7 @@ async fn a_file_that_cannot_be_used_is_an_error_of_the_check() {
     fs::write(directory.join("two-lines"), "a\nb\n").unwrap();
     fs::write(directory.join("text"), "no PEM").unwrap();
     let shown = directory.display();
-    let none = "there is no directory of credentials; start the host with --credentials DIR";
+    let none = "cannot be read: there is no directory of credentials; start the host with --credentials DIR";
     assert_eq!(refused(None, &token("api-token")), format!("spec.allow.http: bearerToken: api-token {none}"));
     assert_eq!(refused(None, &json!({ "ca": "ca.pem" })), format!("spec.allow.ca: ca.pem {none}"));
     let missing = format!("is not in the directory of --credentials ({shown}); put it there, or correct the name");

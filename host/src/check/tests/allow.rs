@@ -134,6 +134,7 @@ fn an_entry_that_is_no_whole_host_is_refused() {
         ("http", "http://10.0.0.0/8", network),
         ("http", "https://[fd00::]/64", network),
         ("tcp", "10.0.0.0/8", network),
+        ("tcp", "10.0.0.0/8:80", network),
         ("http", "http://*", star),
         ("http", "http://a.*.example", star),
         ("http", "http://*a.example", star),
@@ -286,7 +287,7 @@ fn objects_that_nobody_may_read_are_refused() {
     let at = |rest: &str| format!("line 11: spec.allow.objects{rest}");
     let secret = ": a Secret is never shown to a plugin; put what it needs into a ConfigMap";
     assert_eq!(told("apiVersion: v1, kind: Secret, names: [a]"), at(secret));
-    let map = ": ConfigMaps hold more than one thinks; name each one in names";
+    let map = ": a ConfigMap is shown only where it is named; list those that are meant in names";
     assert_eq!(told("apiVersion: v1, kind: ConfigMap, namespaces: [a]"), at(map));
     let version = ".apiVersion: the text \"apps/v1/x\"; expected a group and a version such as apps/v1, or v1";
     assert_eq!(told("apiVersion: apps/v1/x, kind: A"), at(version));

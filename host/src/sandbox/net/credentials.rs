@@ -30,7 +30,7 @@ pub(in super::super) struct Directory {
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// The flag is not given.
-    #[error("there is no directory of credentials; start the host with --credentials DIR")]
+    #[error("cannot be read: there is no directory of credentials; start the host with --credentials DIR")]
     NoDirectory,
     /// It is not there.
     #[error("is not in the directory of --credentials ({directory}); put it there, or correct the name")]

@@ -117,3 +117,17 @@ async fn many_calls_share_few_connections() {
     starts(&other.get(&server.url("/ok")).await, "200 4 bytes [fine]");
     assert_eq!(server.connections(), 2);
 }
+
+#[tokio::test]
+async fn a_body_of_one_mebibyte_is_sent_and_a_longer_one_is_no_request() {
+    let server = Server::http().await;
+    let asker = Asker::new(&json!({ "http": [server.entry()] })).await;
+    let send = async |size: usize| {
+        let body = "b".repeat(size);
+        asker.ask(&json!({ "http": { "method": "POST", "url": server.url("/ok"), "body": body } })).await
+    };
+    starts(&send(1 << 20).await, "200 ");
+    let told = send((1 << 20) + 1).await;
+    starts(&told, "InvalidRequest: ");
+    assert!(told.contains("1048577"), "{told}");
+}

@@ -18,6 +18,7 @@ mod hidden;
 mod late;
 mod rights;
 mod shared;
+mod shelf;
 
 const GATE: &str = "example.com/reads";
 

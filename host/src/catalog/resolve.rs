@@ -130,8 +130,12 @@ pub(super) fn resolve<P: Clone>(world: &World<P>) -> Resolved<P> {
     for mut claim in claims {
         let chosen = out.choose(world, &mut claim);
         let stays = if chosen.is_some() { "; the last good version stays in force" } else { "" };
+        // What does not name its line names its check, where the file holds several.
+        let several = world.files[claim.key].parsed.as_deref().is_some_and(|p| p.checks.len() + p.broken.len() > 1);
         for error in &claim.errors {
-            out.problem(claim.path, &format!("{error}{stays}"));
+            let whose =
+                if several && !error.starts_with("line ") { format!("check {}: ", claim.name) } else { String::new() };
+            out.problem(claim.path, &format!("{whose}{error}{stays}"));
         }
         if let Some(check) = chosen.as_ref().map(|c| &c.check).or(claim.new) {
             by_slot.entry(Slot::of(check)).or_default().push((claim, chosen));

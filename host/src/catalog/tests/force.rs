@@ -253,3 +253,14 @@ async fn what_a_plugin_could_not_answer_is_asked_again() {
     assert!(has(&last, "a") && has(&last, "b"));
     assert!(last.generation > 1);
 }
+
+#[tokio::test]
+async fn of_several_checks_in_a_file_the_one_that_is_wrong_is_named() {
+    let text = format!("{}\n---\n{}", check("a", "p.wasm", "{}"), check("b", "p.wasm", "{zz: 1}"));
+    let bed = Bed::new(&[("all.yaml", &text), ("p.wasm", "(p)")]).await;
+    assert!(
+        told(&bed.now(), "all.yaml", "check b: spec.config/zz: not known (says p.wasm)"),
+        "{:?}",
+        bed.now().problems
+    );
+}

@@ -15,6 +15,9 @@
 //!                         dispatch → cluster: patch pods/status
 //! ```
 //!
+//! A call may ask outside what its check allows: `sandbox` over the network, and objects of the cluster from the watches of
+//! `cluster`, whose changes make gates due.
+//!
 //! Each arrow points one way. `check`, `pod` and `decide` are pure: no async and no clock of their own.
 
 pub mod catalog;

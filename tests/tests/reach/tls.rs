@@ -1,7 +1,8 @@
 //! TLS: whom a check trusts, and who it says it is.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
+use gatehost_tests::wait::{Seen, throughout, until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
@@ -170,15 +171,20 @@ async fn certificates_that_are_replaced_are_used_without_a_restart() {
     starts(&asker.get(&after).await, "Untrusted");
     fs::copy(new.credentials().join("ca.pem"), old.credentials().join("new.pem")).unwrap();
     fs::rename(old.credentials().join("new.pem"), old.credentials().join("ca.pem")).unwrap();
-    let start = std::time::Instant::now();
-    while !asker.get(&after).await.starts_with("200") {
-        assert!(start.elapsed() < crate::ENOUGH, "the new authority is not trusted");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    until(crate::ENOUGH, "the new authority is trusted", async || {
+        let told = asker.get(&after).await;
+        Ok(Seen::when(told.starts_with("200"), || told))
+    })
+    .await
+    .unwrap();
     // The old one is not trusted any more, not even on connections that were open.
     starts(&asker.get(&before).await, "Untrusted");
     // A broken file leaves what it held before.
     fs::write(old.credentials().join("ca.pem"), "no PEM").unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
-    starts(&asker.get(&after).await, "200");
+    // For longer than the files go unlooked at.
+    let holds = async || {
+        let told = asker.get(&after).await;
+        Ok(Seen::when(told.starts_with("200"), || told))
+    };
+    throughout(Duration::from_millis(2500), "the last good one is trusted", holds).await.unwrap();
 }

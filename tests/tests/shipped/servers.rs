@@ -12,7 +12,9 @@ use std::{
 
 use anyhow::Result;
 
-use super::Bed;
+use gatehost_tests::wait::{Seen, until};
+
+use super::{BOUND, Bed};
 
 /// Answers every connection with the same bytes, which a test may change; gone when dropped.
 struct Server {
@@ -163,12 +165,11 @@ async fn the_scrape_check_compares_a_rate_between_two_scrapes() -> Result<()> {
     assert_eq!(bed.ask(&[])?.status, "Unknown");
     let mut watching = super::Watching::start(&bed)?;
     watching.until("Unknown").await?;
-    for count in 101..200 {
+    let mut count = 100;
+    until(BOUND, "it grows", async || {
+        count += 1;
         server.say(&page("200 OK", &format!("requests_total {count}\n")));
-        if watching.has("True") {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    }
-    watching.until("True").await
+        Ok(Seen::when(watching.has("True"), || format!("{count}")))
+    })
+    .await
 }

@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, sync::Semaphore, task::JoinSet, time::timeout_at};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, Semaphore},
+    task::{JoinSet, yield_now},
+    time::timeout_at,
+};
 use wasmtime::{
     Store, UpdateDeadline,
     component::{InstancePre, ResourceTable},
@@ -24,6 +29,7 @@ use super::{
     output::Output,
     reach::{Asked, Reach, Refusal, Refusals, Waits},
     source::Reads,
+    ticker::TICK,
     turn::Turn,
     wasi,
 };
@@ -42,6 +48,8 @@ pub(super) struct State {
     /// What it reads of the cluster's objects.
     pub(super) reads: Reads,
     turn: Turn,
+    /// Held while it goes on computing for longer than a moment.
+    long: Arc<Mutex<Turn>>,
     /// What was kept before the call, nothing where it is about no gate, ...
     pub(super) kept: Option<Kept>,
     /// ... and what is to be kept instead, if it ends with a verdict.
@@ -51,14 +59,16 @@ pub(super) struct State {
 
 impl State {
     /// Waits for something outside, for this long; nothing where it took longer. Meanwhile others may compute.
-    pub(super) async fn outside<T: Send + 'static>(
+    pub(super) async fn outside<T>(
         &mut self,
         time: Duration,
-        work: impl Future<Output = T> + Send + 'static,
+        work: impl Future<Output = T> + Send,
     ) -> wasmtime::Result<Option<T>> {
-        self.turn.give_up();
-        let done = self.reach.wait(time, work).await;
-        self.turn.take().await?;
+        let Self { reach, turn, long, .. } = self;
+        long.lock().await.give_up();
+        turn.give_up();
+        let done = reach.wait(time, work).await;
+        turn.take().await?;
         Ok(done)
     }
 }
@@ -205,6 +215,7 @@ where
         let own = |line: fn(&Granted) -> &Arc<Semaphore>| grant.0.as_deref().map(|granted| line(granted).clone());
         let mut place = Turn::new(own(|granted| &granted.places), shared.places.clone());
         let mut turn = Turn::new(own(|granted| &granted.computing), shared.turns.clone());
+        let long = Arc::new(Mutex::new(Turn::new(own(|granted| &granted.long), shared.long.clone())));
         let reach = Reach::new(grant.0, asked, deadline, refusals, waits);
         async move {
             // Whoever waits outside keeps its place, so there are more of these than turns. Who has a turn has a place.
@@ -213,7 +224,7 @@ where
             let _running = shared.ticker.running();
             let wasi = wasi::context(now, chance, &shared.chance, &output);
             let (keep, table, limiter) = (None, table(), Limiter::default());
-            let state = State { wasi, table, now, output, reach, reads, turn, kept, keep, limiter };
+            let state = State { wasi, table, now, output, reach, reads, turn, long, kept, keep, limiter };
             let mut store = store(&shared, state, deadline);
             let instance = code.pre.instantiate_async(&mut store).await?;
             let plugin = code.indices.load(&mut store, &instance).map_err(|error| error.context(WrongTypes))?;
@@ -238,10 +249,29 @@ fn store(shared: &Shared, state: State, deadline: Instant) -> Store<State> {
     store.set_hostcall_fuel(HOST_CALL_BYTES);
     store.set_max_component_handles(HANDLES);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |_| {
-        if Instant::now() >= deadline { Err(Exceeded::Deadline.into()) } else { Ok(UpdateDeadline::Yield(1)) }
+    let begin = Instant::now();
+    store.epoch_deadline_callback(move |store| {
+        let now = Instant::now();
+        if now >= deadline {
+            return Err(Exceeded::Deadline.into());
+        }
+        if now.saturating_duration_since(begin) < TICK {
+            return Ok(UpdateDeadline::Yield(1));
+        }
+        let long = store.data().long.clone();
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(next_of_the_long(long))))
     });
     store
+}
+
+/// Lets others compute, and waits until one that has computed for a while may go on: there is always a thread that
+/// none of them has, so that a call which takes a moment never waits for those that spin.
+async fn next_of_the_long(long: Arc<Mutex<Turn>>) {
+    let mut long = long.lock().await;
+    long.give_up();
+    yield_now().await;
+    // It fails where the process ends.
+    let _ = long.take().await;
 }
 
 fn table() -> ResourceTable {

@@ -41,6 +41,8 @@ pub(super) struct Shared {
     pub(super) chance: Chance,
     /// As many permits as calls may compute at once.
     pub(super) turns: Arc<Semaphore>,
+    /// As many permits as calls may go on computing for longer than a moment: fewer than there are threads.
+    pub(super) long: Arc<Semaphore>,
     /// As many permits as instances may live at once.
     pub(super) places: Arc<Semaphore>,
     /// How many of them one check may have.
@@ -61,6 +63,7 @@ impl Shared {
             ticker: Ticker::start(engine.weak()).context("cannot start the epoch thread")?,
             chance: Chance::new(),
             turns: Arc::new(Semaphore::new(CALLS as usize)),
+            long: Arc::new(Semaphore::new(workers() - 1)),
             places: Arc::new(Semaphore::new(places as usize)),
             places_of_a_check: (places as usize / 2).max(1),
             net: Arc::new(net),
@@ -85,16 +88,21 @@ impl Drop for Shared {
     }
 }
 
+/// How many threads guests have: a core each, and one at least that no guest keeps for longer than a moment.
+fn workers() -> usize {
+    thread::available_parallelism().map_or(2, Into::into).max(2)
+}
+
 /// The guests' own runtime, at a lower priority than the host's.
 fn guests() -> std::io::Result<Runtime> {
     runtime::Builder::new_multi_thread()
-        .worker_threads(thread::available_parallelism().map_or(2, Into::into))
+        .worker_threads(workers())
         .max_blocking_threads(COMPILES)
         .thread_name("guest")
         // A poll of a guest that spins lasts a whole tick, so new calls and timers are looked at after few of them.
         .global_queue_interval(2)
         .event_interval(4)
-        .enable_time()
+        .enable_all()
         .on_thread_start(|| {
             // On Linux a thread has its own niceness, and being nicer is always allowed; without it all still works.
             let _ = rustix::process::nice(NICE);

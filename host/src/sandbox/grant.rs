@@ -28,6 +28,8 @@ pub(super) struct Granted {
     pub(super) clients: Clients,
     /// A permit for each call of the check that computes, ...
     pub(super) computing: Arc<Semaphore>,
+    /// ... one for the call that goes on computing for longer than a moment, ...
+    pub(super) long: Arc<Semaphore>,
     /// ... and one for each that it may have at all.
     pub(super) places: Arc<Semaphore>,
 }
@@ -56,9 +58,9 @@ impl Granted {
     ) -> Result<Self, GrantError> {
         let clients = Clients::new(net.clone(), allow)
             .map_err(|Unready { field, file, error }| GrantError::Credentials { field, file, error })?;
-        let [computing, places] = [COMPUTING, places].map(|permits| Arc::new(Semaphore::new(permits)));
+        let [computing, long, places] = [COMPUTING, 1, places].map(|permits| Arc::new(Semaphore::new(permits)));
         let (allow, net) = (allow.clone(), net.clone());
-        Ok(Self { allow, objects, told: Told::default(), net, clients, computing, places })
+        Ok(Self { allow, objects, told: Told::default(), net, clients, computing, long, places })
     }
 }
 

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Guests run on a runtime of their own, at a lower priority: no worker of the host's runtime ever runs one, and
-//! every deadline is kept by the host's runtime and not by the guests'.
+//! every deadline is kept by the host's runtime and not by the guests'. What a guest waits for outside is waited for on
+//! the guests' threads, one of which is always free of guests that compute for long.
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -199,7 +200,7 @@ impl Plugin {
         call::evaluate(&self.0, evaluation, None).await
     }
 
-    /// The same. `waits` is told, on the host's runtime and perhaps more than once, when the plugin has waited a while
+    /// The same. `waits` is told, on the guests' runtime and perhaps more than once, when the plugin has waited a while
     /// for an answer from outside: somebody else may be asked meanwhile.
     pub async fn evaluate_telling(&self, evaluation: Evaluation, waits: Arc<dyn Fn() + Send + Sync>) -> Evaluated {
         call::evaluate(&self.0, evaluation, Some(waits)).await

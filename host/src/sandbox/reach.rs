@@ -3,13 +3,12 @@
 use std::{
     collections::BTreeSet,
     net::IpAddr,
-    panic::resume_unwind,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, task::JoinSet, time::timeout};
+use tokio::time::sleep_until;
 
 use super::{
     bindings::gatehost::check::reach::{Failure, FailureKind, Host},
@@ -37,8 +36,6 @@ pub(super) struct Reach {
     pod: Asked,
     deadline: Instant,
     refusals: Refusals,
-    /// The host's runtime: where no guest can hold up what waits for an answer.
-    host: Handle,
     waits: Option<Waits>,
 }
 
@@ -112,7 +109,6 @@ impl Asked {
 }
 
 impl Reach {
-    /// Made on the host's runtime.
     pub(super) fn new(
         granted: Option<Arc<Granted>>,
         pod: Asked,
@@ -120,34 +116,32 @@ impl Reach {
         refusals: Refusals,
         waits: Option<Waits>,
     ) -> Self {
-        Self { granted, pod, deadline, refusals, host: Handle::current(), waits }
+        Self { granted, pod, deadline, refusals, waits }
     }
 
-    /// Does something that waits on the host's runtime, for this long; nothing where it took longer. It ends where
-    /// nobody waits for it any more.
-    pub(super) async fn wait<T: Send + 'static>(
-        &self,
-        time: Duration,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Option<T> {
-        let mut tasks = JoinSet::new();
-        let waits = self.waits.clone();
-        let work = async move {
-            let mut work = pin!(work);
-            if let Some(waits) = waits {
-                // What answers at once is not worth the telling.
-                match timeout(WHILE, &mut work).await {
-                    Ok(done) => return done,
-                    Err(_) => waits(),
-                }
-            }
-            work.await
-        };
-        tasks.spawn_on(async move { timeout(time, work).await.ok() }, &self.host);
-        match tasks.join_next().await? {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(_) => None,
+    /// Does something that waits, for this long; nothing where it took longer.
+    pub(super) async fn wait<T>(&self, time: Duration, work: impl Future<Output = T> + Send) -> Option<T> {
+        let begin = Instant::now();
+        let mut work = pin!(work);
+        // One timer for both: each that is registered costs as much as a short call of the system.
+        let mut timer = pin!(sleep_until((begin + time.min(WHILE)).into()));
+        tokio::select! {
+            biased;
+            done = &mut work => return Some(done),
+            () = &mut timer => {}
+        }
+        if time <= WHILE {
+            return None;
+        }
+        // What answers at once is not worth the telling.
+        if let Some(waits) = &self.waits {
+            waits();
+        }
+        timer.as_mut().reset((begin + time).into());
+        tokio::select! {
+            biased;
+            done = &mut work => Some(done),
+            () = &mut timer => None,
         }
     }
 

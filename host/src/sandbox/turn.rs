@@ -18,9 +18,11 @@ impl Turn {
         Self { lines: [check, Some(all)], held: Vec::with_capacity(2) }
     }
 
-    /// Waits for it: first within the check, then among all.
+    /// Waits for it, where it is not held: first within the check, then among all.
     pub(super) async fn take(&mut self) -> Result<(), AcquireError> {
-        self.give_up();
+        if !self.held.is_empty() {
+            return Ok(());
+        }
         for line in self.lines.iter().flatten() {
             self.held.push(line.clone().acquire_owned().await?);
         }

@@ -4,7 +4,7 @@
 //! http, tcp ── entry of spec.allow ──► resolver ──► filter ──► connect ──► tls ──► an answer or a failure
 //! ```
 //!
-//! All of it runs on the host's runtime, where no guest can hold it up, and ends with the call that asked for it.
+//! All of it runs where the guest runs, and ends with the call that asked for it.
 
 use std::path::PathBuf;
 

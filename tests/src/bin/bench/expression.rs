@@ -73,7 +73,7 @@ async fn measure(sandbox: &Sandbox, rounds: usize, span: Duration) -> Result<Rep
         }
     }
     let cpu = |name: &str| format!("{name}: CPU a call");
-    report.difference(&cpu(INSIDE), "us", &cpu(CALL), &cpu(INSTANCE));
+    report.difference(&cpu(INSIDE), "us", &cpu(CALL), &cpu(INSTANCE), 1.0);
     report.ratio(&format!("{INSIDE}: next to {NATIVE}"), &cpu(INSIDE), &cpu(NATIVE), None);
     report.ratio(&format!("{CALL}: next to {NATIVE}"), &cpu(CALL), &cpu(NATIVE), None);
     report.ratio(&format!("{CALL}: next to {EVALUATED}"), &cpu(CALL), &cpu(EVALUATED), None);

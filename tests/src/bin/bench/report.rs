@@ -41,9 +41,9 @@ impl Report {
     }
 
     /// The difference of two figures, value by value.
-    pub(crate) fn difference(&mut self, name: &str, unit: &str, of: &str, less: &str) {
+    pub(crate) fn difference(&mut self, name: &str, unit: &str, of: &str, less: &str, parts: f64) {
         let values = |name: &str| self.series.iter().find(|s| s.name == name).map_or(&[][..], |s| &s.values);
-        let differences: Vec<_> = values(of).iter().zip(values(less)).map(|(a, b)| a - b).collect();
+        let differences: Vec<_> = values(of).iter().zip(values(less)).map(|(a, b)| (a - b) / parts).collect();
         self.series(name, unit).values = differences;
     }
 

@@ -63,9 +63,10 @@ pub fn met(message: impl Into<String>) -> Result<Verdict, Fault> {
     })
 }
 
-/// The config as a number; 0 where it is none.
+/// The number in the config, such as `7` or `{"times":7}`; 0 where there is none.
 pub fn number(config: &str) -> u64 {
-    config.parse().unwrap_or(0)
+    let digits: String = config.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
 }
 
 /// Computes and never ends.

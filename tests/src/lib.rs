@@ -30,6 +30,7 @@
 use std::path::{Path, PathBuf};
 
 pub mod controlplane;
+pub mod corpus;
 pub mod crowd;
 pub mod endpoints;
 pub mod history;

@@ -1,12 +1,7 @@
-//! What checks may reach, made ready once for each version of a check.
-
-use std::sync::Arc;
+//! What checks may reach and use, made ready once for each version of a check.
 
 use super::loader::Loader;
-use crate::{
-    check::{Allow, Check},
-    sandbox::Grant,
-};
+use crate::{check::Check, sandbox::Grant};
 
 /// Grants that are in use, and why others are not to be had.
 #[derive(Debug, Default)]
@@ -14,8 +9,7 @@ pub(super) struct Grants(Vec<Granted>);
 
 #[derive(Debug)]
 struct Granted {
-    check: Arc<str>,
-    allow: Allow,
+    check: Check,
     /// One line, for the check's document.
     grant: Result<Grant, String>,
 }
@@ -29,18 +23,14 @@ impl Grants {
                 continue;
             }
             let known = old.iter().position(|granted| granted.is_of(check)).map(|at| old.swap_remove(at));
-            self.0.push(known.unwrap_or_else(|| Granted {
-                check: check.name.clone(),
-                allow: check.allow.clone(),
-                grant: loader.grant(&check.allow),
-            }));
+            self.0.push(known.unwrap_or_else(|| Granted { check: check.clone(), grant: loader.grant(check) }));
         }
     }
 
     /// Tries again what was not to be had.
     pub(super) fn retry<L: Loader>(&mut self, loader: &L) {
         for granted in self.0.iter_mut().filter(|granted| granted.grant.is_err()) {
-            granted.grant = loader.grant(&granted.allow);
+            granted.grant = loader.grant(&granted.check);
         }
     }
 
@@ -56,6 +46,7 @@ impl Grants {
 
 impl Granted {
     fn is_of(&self, check: &Check) -> bool {
-        self.check == check.name && self.allow == check.allow
+        let Check { name, allow, limits, .. } = &self.check;
+        (name, allow, limits) == (&check.name, &check.allow, &check.limits)
     }
 }

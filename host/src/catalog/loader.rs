@@ -3,7 +3,7 @@
 use std::{error::Error, fmt::Debug, sync::Arc};
 
 use crate::{
-    check::Allow,
+    check::Check,
     sandbox::{ConfigError, Grant, LoadError, MAX_FILE, Plugin, Sandbox},
 };
 
@@ -15,8 +15,8 @@ pub(super) trait Loader: Clone + Send + Sync + 'static {
 
     fn load(&self, bytes: Vec<u8>) -> impl Future<Output = Result<Self::Plugin, Refusal>> + Send;
 
-    /// Makes what a check allows ready; else one line, with the field.
-    fn grant(&self, allow: &Allow) -> Result<Grant, String>;
+    /// Makes what a check may reach and use ready; else one line, with the field.
+    fn grant(&self, check: &Check) -> Result<Grant, String>;
 
     fn validate(
         plugin: Self::Plugin,
@@ -44,8 +44,8 @@ impl Loader for Sandbox {
         })
     }
 
-    fn grant(&self, allow: &Allow) -> Result<Grant, String> {
-        Self::grant(self, allow).map_err(|error| one_line(&error))
+    fn grant(&self, check: &Check) -> Result<Grant, String> {
+        self.grant_to(check).map_err(|error| one_line(&error))
     }
 
     async fn validate(plugin: Plugin, config: Arc<str>) -> Result<Vec<ConfigError>, Refusal> {

@@ -7,6 +7,7 @@ use crate::pod::Seen;
 mod allow;
 mod document;
 mod fields;
+mod limits;
 mod names;
 mod node;
 mod policy;
@@ -18,6 +19,7 @@ mod spec;
 mod tests;
 
 pub use allow::{Allow, ClientFiles, Host, HttpEntry, ObjectEntry, Scheme, TcpEntry, http_entry};
+pub use limits::{Limit, Limits};
 pub use names::{is_label, is_plugin_file, is_reserved, is_subdomain};
 pub use policy::{MaxUnready, Mode, OnFault, Policy, StartWhen};
 pub use select::{Labels, Selection, Selector};
@@ -44,6 +46,8 @@ pub struct Check {
     pub dry_run: bool,
     /// `spec.allow`: what its plugin may reach.
     pub allow: Allow,
+    /// `spec.limits`: how much a call of its plugin may use, where it is not the usual.
+    pub limits: Limits,
     /// `spec.select`: whose gates it answers.
     pub select: Selection,
     /// When its gates turn and when they do not.

@@ -6,6 +6,7 @@ use super::{
     Check, MaxUnready, Mode, OnFault, Policy, Selection, Selector, StartWhen,
     fields::{Complaints, Object},
     is_label, is_plugin_file, is_reserved,
+    limits::read_limits,
     names::is_qualified,
     node::Value,
     reaches::read_allow,
@@ -18,7 +19,7 @@ const DELAY: RangeInclusive<u64> = 0..=MOST as u64;
 const TIMEOUT: RangeInclusive<u64> = 1..=60;
 const FLAPS: RangeInclusive<u32> = 1..=6000;
 
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "gate",
     "plugin",
     "config",
@@ -26,6 +27,7 @@ const FIELDS: [&str; 18] = [
     "select",
     "periodSeconds",
     "timeoutSeconds",
+    "limits",
     "initialDelaySeconds",
     "successThreshold",
     "failureThreshold",
@@ -45,6 +47,7 @@ pub(super) fn read(spec: &Object, name: Option<&str>, to: &mut Complaints) -> Op
     let plugin = spec.text("plugin", "the name of a .wasm file in one of the directories", is_plugin_file, to);
     let config = spec.json_object("config", to);
     let allow = read_allow(spec, to);
+    let limits = read_limits(spec, to);
     let select = read_select(spec, to);
     let policy = read_policy(spec, to);
     let timeout = spec.seconds("timeoutSeconds", 1, TIMEOUT, to);
@@ -57,6 +60,7 @@ pub(super) fn read(spec: &Object, name: Option<&str>, to: &mut Complaints) -> Op
         timeout: timeout?,
         dry_run: dry_run?,
         allow: allow?,
+        limits: limits?,
         select: select?,
         policy: policy?,
     };

@@ -26,6 +26,7 @@ fn good() -> Check {
         timeout: Duration::from_secs(2),
         allow: Allow::default(),
         dry_run: false,
+        limits: Limits::default(),
         select: Selection::default(),
         policy: Policy { period: Duration::from_secs(30), ..Policy::default() },
     }
@@ -88,7 +89,7 @@ fn an_unknown_field_is_named_with_the_nearest_known_one() {
     assert_eq!(
         changed("  periodSeconds: 30", "  zzzzzzzzzzzz: 30"),
         ["line 8: spec.zzzzzzzzzzzz: unknown field; known here: gate, plugin, config, allow, select, \
-          periodSeconds, timeoutSeconds, initialDelaySeconds, successThreshold, failureThreshold, startWhen, mode, \
+          periodSeconds, timeoutSeconds, limits, initialDelaySeconds, successThreshold, failureThreshold, startWhen, mode, \
           onFault, maxStaleSeconds, maxUnready, maxFlapsPerMinute, dryRun, override"]
     );
     assert_eq!(

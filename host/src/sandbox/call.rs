@@ -21,9 +21,9 @@ use super::{
     ConfigError, Description, Evaluated, Evaluation,
     bindings::{self, PluginIndices, gatehost::check::types},
     engine::Shared,
-    fault::{Ended, fault},
+    fault::{Ended, Had, fault},
     grant::{Grant, Granted},
-    limits::{Exceeded, HANDLES, HOST_CALL_BYTES, LOAD_TIMEOUT, Limiter},
+    limits::{Allowance, CONFIG_ERRORS, Exceeded, LOAD_TIMEOUT, Limiter},
     load::{LoadError, Loaded},
     memory::Kept,
     output::Output,
@@ -33,10 +33,16 @@ use super::{
     turn::Turn,
     wasi,
 };
-use crate::decide::{Fault, FaultKind, Status, Verdict, sanitize};
+use crate::{
+    check::Limit,
+    decide::{Fault, FaultKind, Status, Verdict, sanitize},
+};
 
 /// No timeout is longer.
 const LONGEST: Duration = Duration::from_hours(24);
+
+/// The call that is for a check and a pod.
+const EVALUATE: &str = "evaluate";
 
 /// What the host functions of one call work on.
 pub(super) struct State {
@@ -124,7 +130,12 @@ pub(super) async fn validate(plugin: &Loaded, config: Arc<str>) -> Result<Vec<Co
         plugin.gatehost_check_gate().call_validate(&mut store, &config).await
     });
     let answer = answer.await.map_err(|failed| failed.fault)?;
-    Ok(answer.err().unwrap_or_default().iter().map(config_error).collect())
+    let wrong = answer.err().unwrap_or_default();
+    let mut told: Vec<_> = wrong.iter().take(CONFIG_ERRORS).map(config_error).collect();
+    if let more @ 1.. = wrong.len().saturating_sub(CONFIG_ERRORS) {
+        told.push(ConfigError { path: String::new(), message: format!("{more} more things are wrong") });
+    }
+    Ok(told)
 }
 
 pub(super) async fn evaluate(plugin: &Loaded, evaluation: Evaluation, waits: Option<Waits>) -> Evaluated {
@@ -132,7 +143,7 @@ pub(super) async fn evaluate(plugin: &Loaded, evaluation: Evaluation, waits: Opt
     let pod = pod.open();
     let (refusals, reads) = (Refusals::default(), Reads::default());
     let call = Call {
-        name: "evaluate",
+        name: EVALUATE,
         check: &check,
         pod: format!("{}/{}", pod.namespace, pod.name),
         now: now.try_into().unwrap_or(0),
@@ -208,7 +219,9 @@ where
     A: Future<Output = wasmtime::Result<T>> + Send,
 {
     let deadline = Instant::now() + call.timeout.min(LONGEST);
-    let output = Output::default();
+    let granted = call.grant.0.clone();
+    let allowance = granted.as_deref().map_or(shared.ceilings, |granted| granted.allowance);
+    let output = Output::new(&allowance);
     let task = {
         let (shared, code, output) = (shared.clone(), code.clone(), output.clone());
         let Call { now, chance, grant, asked, kept, refusals, reads, waits, .. } = call.clone();
@@ -223,9 +236,9 @@ where
             turn.take().await?;
             let _running = shared.ticker.running();
             let wasi = wasi::context(now, chance, &shared.chance, &output);
-            let (keep, table, limiter) = (None, table(), Limiter::default());
+            let (keep, table, limiter) = (None, table(&allowance), Limiter::new(allowance));
             let state = State { wasi, table, now, output, reach, reads, turn, long, kept, keep, limiter };
-            let mut store = store(&shared, state, deadline);
+            let mut store = store(&shared, state, &allowance, deadline);
             let instance = code.pre.instantiate_async(&mut store).await?;
             let plugin = code.indices.load(&mut store, &instance).map_err(|error| error.context(WrongTypes))?;
             let answer = ask(store, plugin).await;
@@ -234,20 +247,22 @@ where
         }
     };
     let answer = supervise(shared.guests(), deadline, task).await;
-    output.log(call.name, call.check, &call.pod);
+    let rate = granted.as_deref().map_or(&shared.log, |granted| &granted.log);
+    output.log(call.name, call.check, &call.pod, rate);
     answer.map_err(|ended| {
         tracing::debug!(call = call.name, check = call.check, pod = call.pod, ?ended, "a call ended without an answer");
-        let fault = fault(&ended, call.timeout, &output);
+        let (timeout, ceilings, for_check) = (call.timeout, shared.ceilings, call.name == EVALUATE);
+        let fault = fault(&ended, &Had { timeout, allowance, ceilings, for_check }, &output);
         Failed { ended, fault }
     })
 }
 
 /// The only place where a store is made: what is not limited here is not limited.
-fn store(shared: &Shared, state: State, deadline: Instant) -> Store<State> {
+fn store(shared: &Shared, state: State, allowance: &Allowance, deadline: Instant) -> Store<State> {
     let mut store = Store::new(&shared.engine, state);
     store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(HOST_CALL_BYTES);
-    store.set_max_component_handles(HANDLES);
+    store.set_hostcall_fuel(allowance.size(Limit::HostCall));
+    store.set_max_component_handles(allowance.size(Limit::Handles));
     store.set_epoch_deadline(1);
     let begin = Instant::now();
     store.epoch_deadline_callback(move |store| {
@@ -274,9 +289,9 @@ async fn next_of_the_long(long: Arc<Mutex<Turn>>) {
     let _ = long.take().await;
 }
 
-fn table() -> ResourceTable {
+fn table(allowance: &Allowance) -> ResourceTable {
     let mut table = ResourceTable::new();
-    table.set_max_capacity(HANDLES);
+    table.set_max_capacity(allowance.size(Limit::Handles));
     table
 }
 
@@ -347,10 +362,11 @@ fn guest_fault(f: &types::Fault) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::{super::net::Net, *};
+    use crate::check::Limits;
 
     #[tokio::test]
     async fn a_panic_in_a_host_function_ends_one_call() {
-        let shared = Shared::new(Net::default()).unwrap();
+        let shared = Shared::new(Net::default(), &Limits::default()).unwrap();
         let deadline = Instant::now() + Duration::from_mins(1);
         let ended = supervise(shared.guests(), deadline, async { panic!("a defect") }).await as Result<(), _>;
         assert!(matches!(ended, Err(Ended::Panicked)), "{ended:?}");

@@ -15,11 +15,13 @@ use wasmtime::{
 use super::{
     bindings,
     call::State,
-    limits::{ASYNC_STACK, CALLS, INSTANCES, MEMORIES, MEMORY, PLACES, STACK, TABLE_ELEMENTS, TABLES},
+    limits::{ASYNC_STACK, Allowance, CALLS, INSTANCES, MEMORIES, PLACES, STACK, TABLES},
+    lograte::LogRate,
     net::Net,
     ticker::Ticker,
     wasi::{self, Chance},
 };
+use crate::check::{Limit, Limits};
 
 /// How much nicer guests and the compiler are than the host's own threads.
 const NICE: i32 = 10;
@@ -47,6 +49,10 @@ pub(super) struct Shared {
     pub(super) places: Arc<Semaphore>,
     /// How many of them one check may have.
     pub(super) places_of_a_check: usize,
+    /// What no call may exceed.
+    pub(super) ceilings: Allowance,
+    /// What of the output of calls that are for no check reaches the log.
+    pub(super) log: LogRate,
     pub(super) net: Arc<Net>,
     /// Present until it is dropped.
     runtime: Option<Runtime>,
@@ -54,8 +60,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(net: Net) -> anyhow::Result<Self> {
-        let (engine, places) = engine()?;
+    pub(super) fn new(net: Net, ceilings: &Limits) -> anyhow::Result<Self> {
+        let ceilings = Allowance::ceilings(ceilings);
+        let (engine, places) = engine(&ceilings)?;
         let linker = linker(&engine).map_err(wasmtime::Error::into_boxed_dyn_error).map_err(anyhow::Error::from_boxed);
         let runtime = guests().context("cannot start the guests' runtime")?;
         Ok(Self {
@@ -66,6 +73,8 @@ impl Shared {
             long: Arc::new(Semaphore::new(workers() - 1)),
             places: Arc::new(Semaphore::new(places as usize)),
             places_of_a_check: (places as usize / 2).max(1),
+            log: LogRate::new(ceilings.of(Limit::LogPerSecond)),
+            ceilings,
             net: Arc::new(net),
             guests: runtime.handle().clone(),
             runtime: Some(runtime),
@@ -111,10 +120,10 @@ fn guests() -> std::io::Result<Runtime> {
 }
 
 /// The engine, and for how many instances at once it has room.
-fn engine() -> anyhow::Result<(Engine, u32)> {
+fn engine(ceilings: &Allowance) -> anyhow::Result<(Engine, u32)> {
     let mut refused = None;
     for calls in [PLACES, CALLS, FEW_CALLS] {
-        match Engine::new(config().allocation_strategy(InstanceAllocationStrategy::Pooling(pool(calls)))) {
+        match Engine::new(config().allocation_strategy(InstanceAllocationStrategy::Pooling(pool(calls, ceilings)))) {
             Ok(engine) => return Ok((engine, calls)),
             Err(error) => refused = Some(error),
         }
@@ -122,7 +131,10 @@ fn engine() -> anyhow::Result<(Engine, u32)> {
     // A small address space (`ulimit -v`): memories are reserved one by one and as large as they may become.
     let mut config = config();
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-    config.memory_reservation(MEMORY as u64).memory_guard_size(64 << 10).memory_reservation_for_growth(0);
+    config
+        .memory_reservation(ceilings.of(Limit::Memory).into())
+        .memory_guard_size(64 << 10)
+        .memory_reservation_for_growth(0);
     let engine = Engine::new(&config)
         .map_err(|error| anyhow::Error::from_boxed(error.into_boxed_dyn_error()))
         .context("cannot start the WebAssembly engine")?;
@@ -147,7 +159,7 @@ fn config() -> Config {
     config
 }
 
-fn pool(calls: u32) -> PoolingAllocationConfig {
+fn pool(calls: u32, ceilings: &Allowance) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)
         .total_core_instances(calls * INSTANCES)
@@ -158,8 +170,8 @@ fn pool(calls: u32) -> PoolingAllocationConfig {
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
         .max_component_instance_size(4 << 20)
-        .max_memory_size(MEMORY)
-        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(ceilings.size(Limit::Memory))
+        .table_elements(ceilings.size(Limit::TableElements))
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .async_stack_keep_resident(KEEP_RESIDENT)

@@ -1,20 +1,24 @@
-//! What a check allows, made ready to be used: once for each version of the check.
+//! What a check allows and how much its calls may use, made ready: once for each version of the check.
 
 use std::{fmt, sync::Arc};
 
 use tokio::sync::Semaphore;
 
 use super::{
+    engine::Shared,
+    limits::Allowance,
+    lograte::LogRate,
     net::{Clients, CredentialError, Net, Unready},
     reach::{Refusal, Told},
     source::ObjectSource,
 };
-use crate::check::Allow;
+use crate::check::{Allow, Limit, Limits};
 
 /// How many calls of one check compute at once, whatever the number of those that wait for an answer from outside.
 const COMPUTING: usize = 8;
 
-/// What a check's plugin may reach. Cheap to clone; nothing by default.
+/// What a check's plugin may reach and use. Cheap to clone. By default it reaches nothing and uses no more than the host
+/// grants at most.
 #[derive(Clone, Default)]
 pub struct Grant(pub(super) Option<Arc<Granted>>);
 
@@ -24,6 +28,10 @@ pub(super) struct Granted {
     /// Where objects come from; nothing where there is no cluster.
     pub(super) objects: Option<Arc<dyn ObjectSource>>,
     pub(super) told: Told,
+    /// How much a call may use.
+    pub(super) allowance: Allowance,
+    /// What of the calls' output reaches the log.
+    pub(super) log: LogRate,
     pub(super) net: Arc<Net>,
     pub(super) clients: Clients,
     /// A permit for each call of the check that computes, ...
@@ -47,20 +55,39 @@ pub enum GrantError {
         /// What is wrong with it.
         error: CredentialError,
     },
+    /// More is asked for than the host grants.
+    #[error(
+        "spec.limits.{}: {} is more than this host grants; ask for at most {}, or start the host with --max-limits {}={}",
+        .limit.field(), .limit.written(*.asked), .limit.written(*.ceiling), .limit.field(), .limit.written(*.asked)
+    )]
+    Limit {
+        /// Of what.
+        limit: Limit,
+        /// What the check asks for.
+        asked: u32,
+        /// What the host grants.
+        ceiling: u32,
+    },
 }
 
 impl Granted {
     pub(super) fn new(
         allow: &Allow,
-        net: &Arc<Net>,
+        limits: &Limits,
+        shared: &Shared,
         objects: Option<Arc<dyn ObjectSource>>,
-        places: usize,
     ) -> Result<Self, GrantError> {
+        let Shared { net, ceilings, places_of_a_check: places, .. } = shared;
+        let allowance = Allowance::new(limits, ceilings).map_err(|limit| {
+            let asked = limits.get(limit).unwrap_or_default();
+            GrantError::Limit { limit, asked, ceiling: ceilings.of(limit) }
+        })?;
+        let log = LogRate::new(allowance.of(Limit::LogPerSecond));
         let clients = Clients::new(net.clone(), allow)
             .map_err(|Unready { field, file, error }| GrantError::Credentials { field, file, error })?;
-        let [computing, long, places] = [COMPUTING, 1, places].map(|permits| Arc::new(Semaphore::new(permits)));
+        let [computing, long, places] = [COMPUTING, 1, *places].map(|permits| Arc::new(Semaphore::new(permits)));
         let (allow, net) = (allow.clone(), net.clone());
-        Ok(Self { allow, objects, told: Told::default(), net, clients, computing, long, places })
+        Ok(Self { allow, objects, told: Told::default(), allowance, log, net, clients, computing, long, places })
     }
 }
 

@@ -17,7 +17,7 @@ use anyhow::Context as _;
 
 use self::grant::Granted;
 use crate::{
-    check::Allow,
+    check::{Allow, Check, Limits},
     decide::{Fault, Verdict},
     pod::Packed,
 };
@@ -33,6 +33,7 @@ mod http;
 mod limits;
 mod load;
 mod log;
+mod lograte;
 mod memory;
 mod net;
 mod objects;
@@ -66,6 +67,8 @@ pub struct Sandbox {
 pub struct Options {
     /// `--credentials`: the directory with the files that entries of `spec.allow` name.
     pub credentials: Option<PathBuf>,
+    /// `--max-limits`: what no check may exceed; the usual where it says nothing.
+    pub ceilings: Limits,
 }
 
 /// A compiled, type-checked plugin, ready to be called. Cheap to clone.
@@ -110,7 +113,7 @@ pub struct Evaluation {
     pub now: i64,
     /// How long the call may take, from now.
     pub timeout: Duration,
-    /// What the plugin may reach.
+    /// What the plugin may reach and use.
     pub grant: Grant,
     /// What the gate's plugin kept.
     pub kept: Kept,
@@ -143,11 +146,11 @@ impl Sandbox {
     /// # Errors
     /// As above, and when the directory of credentials cannot be opened.
     pub fn with(options: Options) -> anyhow::Result<Self> {
-        let Options { credentials } = options;
+        let Options { credentials, ceilings } = options;
         let named = credentials.clone().unwrap_or_default();
         let net = net::Net::new(credentials);
         let net = net.with_context(|| format!("the directory of credentials {} cannot be opened", named.display()))?;
-        engine::Shared::new(net).map(|shared| Self { shared: Arc::new(shared), objects: None })
+        engine::Shared::new(net, &ceilings).map(|shared| Self { shared: Arc::new(shared), objects: None })
     }
 
     /// The same with a cluster whose objects may be read: without one, none can be.
@@ -156,13 +159,24 @@ impl Sandbox {
         Self { objects: Some(objects), ..self }
     }
 
-    /// Makes what a check allows ready to be used.
+    /// Makes what a check allows ready to be used, with the usual limits.
     ///
     /// # Errors
     /// When something that it names is not there or cannot be used: the error names the field.
     pub fn grant(&self, allow: &Allow) -> Result<Grant, GrantError> {
-        let (net, places) = (&self.shared.net, self.shared.places_of_a_check);
-        Ok(Grant(Some(Arc::new(Granted::new(allow, net, self.objects.clone(), places)?))))
+        self.grant_within(allow, &Limits::default())
+    }
+
+    /// The same for a check, with its limits.
+    ///
+    /// # Errors
+    /// As above, and when it asks for more than this host grants.
+    pub fn grant_to(&self, check: &Check) -> Result<Grant, GrantError> {
+        self.grant_within(&check.allow, &check.limits)
+    }
+
+    fn grant_within(&self, allow: &Allow, limits: &Limits) -> Result<Grant, GrantError> {
+        Ok(Grant(Some(Arc::new(Granted::new(allow, limits, &self.shared, self.objects.clone())?))))
     }
 
     /// Compiles and type-checks a component, links it and asks it to describe itself. Takes seconds for large

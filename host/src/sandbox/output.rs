@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -16,8 +17,11 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use super::limits::{LOG_LINE, OUTPUT};
-use crate::decide::sanitize;
+use super::{
+    limits::{Allowance, LOG_LINE},
+    lograte::LogRate,
+};
+use crate::{check::Limit, decide::sanitize};
 
 /// What each piece costs besides its bytes, so that many tiny ones are bounded too.
 const PIECE: usize = 16;
@@ -28,12 +32,14 @@ const PERMIT: usize = 64 << 10;
 /// How many bytes of the output's end are shown in a fault.
 const TAIL: usize = 800;
 
-/// Standard output, standard error and log lines of one call, in their order: the newest [`OUTPUT`] bytes.
-#[derive(Clone, Debug, Default)]
+/// Standard output, standard error and log lines of one call, in their order: the newest bytes.
+#[derive(Clone, Debug)]
 pub(super) struct Output(Arc<Mutex<Ring>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Ring {
+    /// How many bytes are kept.
+    most: usize,
     pieces: VecDeque<Piece>,
     size: usize,
     dropped: usize,
@@ -48,10 +54,16 @@ enum Piece {
 }
 
 impl Output {
+    /// Nothing is printed yet.
+    pub(super) fn new(allowance: &Allowance) -> Self {
+        let most = allowance.size(Limit::Log);
+        Self(Arc::new(Mutex::new(Ring { most, pieces: VecDeque::new(), size: 0, dropped: 0 })))
+    }
+
     /// Adds bytes of standard output or standard error.
     pub(super) fn stream(&self, bytes: &[u8]) {
         let mut ring = self.lock();
-        let kept = &bytes[bytes.len().saturating_sub(OUTPUT)..];
+        let kept = &bytes[bytes.len().saturating_sub(ring.most)..];
         ring.dropped += bytes.len() - kept.len();
         if let Some(Piece::Stream(last)) = ring.pieces.back_mut() {
             last.extend(kept);
@@ -88,11 +100,14 @@ impl Output {
         all[all.ceil_char_boundary(all.len().saturating_sub(TAIL))..].trim_start().to_owned()
     }
 
-    /// Writes all that was printed to the host's log.
-    pub(super) fn log(&self, call: &str, check: &str, pod: &str) {
-        let ring = self.lock();
+    /// Writes what was printed to the host's log, as far as the rate admits it.
+    pub(super) fn log(&self, call: &str, check: &str, pod: &str, rate: &LogRate) {
+        let (ring, now) = (self.lock(), Instant::now());
         for (level, line) in ring.lines() {
             let line = escape(&line);
+            if !is_shown(level) || !rate.admits(line.len(), now) {
+                continue;
+            }
             match level {
                 Level::ERROR => tracing::error!(call, check, pod, "plugin: {line}"),
                 Level::WARN => tracing::warn!(call, check, pod, "plugin: {line}"),
@@ -100,8 +115,17 @@ impl Output {
                 _ => tracing::debug!(call, check, pod, "plugin: {line}"),
             }
         }
-        if ring.dropped > 0 {
+        if ring.dropped > 0 && rate.admits(0, now) {
             tracing::warn!(call, check, pod, bytes = ring.dropped, "the plugin's output was cut");
+        }
+        if let Some((lines, bytes)) = rate.left_out(now) {
+            let most = rate.per_second();
+            tracing::warn!(
+                check,
+                lines,
+                bytes,
+                "left out: the plugin prints more than {most} bytes a second (spec.limits.logPerSecond)"
+            );
         }
     }
 
@@ -113,8 +137,8 @@ impl Output {
 impl Ring {
     /// Drops the oldest until the rest is within the budget.
     fn shrink(&mut self) {
-        while self.size > OUTPUT {
-            let excess = self.size - OUTPUT;
+        while self.size > self.most {
+            let excess = self.size - self.most;
             match self.pieces.front_mut() {
                 Some(Piece::Stream(bytes)) if bytes.len() > excess => {
                     bytes.drain(..excess);
@@ -151,6 +175,16 @@ impl Ring {
             }
         }
         lines
+    }
+}
+
+/// Whether anybody sees lines of this level: the others must not count.
+fn is_shown(level: Level) -> bool {
+    match level {
+        Level::ERROR => tracing::enabled!(Level::ERROR),
+        Level::WARN => tracing::enabled!(Level::WARN),
+        Level::INFO => tracing::enabled!(Level::INFO),
+        _ => tracing::enabled!(Level::DEBUG),
     }
 }
 
@@ -221,10 +255,17 @@ impl AsyncWrite for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Limits;
+
+    const OUTPUT: usize = Limit::Log.usual() as usize;
+
+    fn output() -> Output {
+        Output::new(&Allowance::ceilings(&Limits::default()))
+    }
 
     #[test]
     fn the_newest_bytes_are_kept_and_the_others_counted() {
-        let output = Output::default();
+        let output = output();
         output.stream(&vec![b'a'; 3 * OUTPUT]);
         output.stream(b"the end");
         let ring = output.lock();
@@ -238,7 +279,7 @@ mod tests {
 
     #[test]
     fn log_lines_share_the_budget_and_tiny_ones_are_bounded() {
-        let output = Output::default();
+        let output = output();
         for _ in 0..100_000 {
             output.line(Level::INFO, String::new());
             output.stream(b"x");
@@ -250,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_log_line_is_cut_between_characters() {
-        let output = Output::default();
+        let output = output();
         output.line(Level::WARN, "世".repeat(LOG_LINE));
         let lines = output.lock().lines();
         assert_eq!(lines, [(Level::WARN, "世".repeat(LOG_LINE / 3))]);
@@ -261,12 +302,12 @@ mod tests {
         let file = Arc::new(tempfile::tempfile().unwrap());
         let subscriber = tracing_subscriber::fmt().with_writer(file.clone()).with_ansi(false).finish();
         tracing::subscriber::with_default(subscriber, || {
-            let output = Output::default();
+            let output = output();
             output.stream(b"one\n\ntw");
             output.stream(b"o\x07\n");
             output.line(Level::WARN, "three".into());
             output.stream(&vec![b'x'; 2 * OUTPUT]);
-            output.log("evaluate", "cache-warm", "shop/web-0");
+            output.log("evaluate", "cache-warm", "shop/web-0", &LogRate::new(1 << 20));
         });
         let mut file = &*file;
         let mut log = String::new();

@@ -1,4 +1,4 @@
-//! Never judges the config `spin`; finds one thing wrong with `bad`.
+//! Never judges the config that says spin; finds one thing wrong with `bad`.
 
 use guests::{ConfigError, Plugin, spin};
 
@@ -7,7 +7,7 @@ struct Spin;
 impl Plugin for Spin {
     fn validate(config: &str) -> Result<(), Vec<ConfigError>> {
         match config {
-            "spin" => spin(),
+            r#"{"do":"spin"}"# => spin(),
             "bad" => Err(vec![ConfigError { path: "/port".into(), message: "not a\nport".into() }]),
             _ => Ok(()),
         }

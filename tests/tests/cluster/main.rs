@@ -7,6 +7,7 @@ mod events;
 mod explain;
 mod faults;
 mod gates;
+mod hostile;
 mod live;
 mod obeyed;
 mod objects;

@@ -78,7 +78,10 @@ async fn tables_are_limited() {
     let fault = violates(&[grows_table(100_000)]).await;
     assert_eq!(
         (fault.reason.as_str(), &*fault.message),
-        (reasons::TABLE_LIMIT, "it needs more than 100000 table elements")
+        (
+            reasons::TABLE_LIMIT,
+            "it needs more than 100000 table elements; raise tableElements in the host's --max-limits"
+        )
     );
 }
 

@@ -20,7 +20,7 @@ use super::{
     start,
 };
 use crate::{
-    check::Allow,
+    check::Check,
     sandbox::{ConfigError, Grant},
 };
 
@@ -62,8 +62,8 @@ impl Loader for Fake {
         }
     }
 
-    fn grant(&self, allow: &Allow) -> Result<Grant, String> {
-        match &allow.ca {
+    fn grant(&self, check: &Check) -> Result<Grant, String> {
+        match &check.allow.ca {
             Some(file) => Err(format!("spec.allow.ca: {file} is not there")),
             None => Ok(Grant::default()),
         }

@@ -244,3 +244,33 @@ fn what_is_likely_a_mistake_is_a_warning() {
     assert_eq!((slow.checks.len(), slow.warnings), (1, vec![told.to_owned()]));
     assert_eq!(right("  maxStaleSeconds: 31").1, Vec::<String>::new());
 }
+
+#[test]
+fn limits_are_read_and_what_is_left_out_is_not_given() {
+    let (check, warnings) =
+        right("  limits: {memory: 32Mi, tableElements: 500, handles: 50, hostCall: 65536, log: 1Ki}");
+    assert_eq!(warnings, Vec::<String>::new());
+    let given: Vec<_> = Limit::ALL.into_iter().map(|limit| check.limits.get(limit)).collect();
+    assert_eq!(given, [Some(32 << 20), Some(500), Some(50), Some(65_536), Some(1024), None]);
+    assert_eq!(right("  limits: {}").0.limits, Limits::default());
+}
+
+#[test]
+fn a_limit_out_of_bounds_and_one_that_is_none_are_refused() {
+    assert_eq!(
+        wrong("  limits: {memory: 32MB}"),
+        "line 10: spec.limits.memory: the text \"32MB\"; expected a quantity of bytes such as 32Mi, 64Ki to 2Gi"
+    );
+    assert_eq!(
+        wrong("  limits: {handles: 1}"),
+        "line 10: spec.limits.handles: the number 1; expected a whole number, 10 to 100000"
+    );
+    for lines in ["  limits: {memory: 3Gi}", "  limits: {memory: 1.5}", "  limits: {memory: [1Mi]}", "  limits: 32Mi"] {
+        assert!(wrong(lines).starts_with("line 10: spec.limits"), "{lines}");
+    }
+    assert_eq!(
+        wrong("  limits: {stack: 1Mi}"),
+        "line 10: spec.limits.stack: unknown field; known here: memory, tableElements, handles, hostCall, log, \
+         logPerSecond"
+    );
+}

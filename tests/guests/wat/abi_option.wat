@@ -1,0 +1,2 @@
+;; Answers with a time that is neither there nor not.
+(data (i32.const 216) "\03")

@@ -1,0 +1,2 @@
+;; Its reason stands beyond its memory.
+(data (i32.const 200) "\f0\ff\ff\ff")

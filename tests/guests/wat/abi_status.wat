@@ -1,0 +1,2 @@
+;; Answers with a status that there is not.
+(data (i32.const 196) "\07")

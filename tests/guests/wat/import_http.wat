@@ -1,0 +1,8 @@
+;; Imports wasi:http, which no plugin gets.
+(component
+  (import "wasi:http/outgoing-handler@0.2.0" (instance))
+  (core module $m (func (export "f")))
+  (core instance $i (instantiate $m))
+  (func $f (canon lift (core func $i "f")))
+  (instance $gate (export "describe" (func $f)) (export "validate" (func $f)) (export "evaluate" (func $f)))
+  (export "gatehost:check/gate@0.1.1" (instance $gate)))

@@ -1,0 +1,2 @@
+;; Describes itself where there is no memory.
+(func $describe (result i32) (i32.const -16))

@@ -1,0 +1,4 @@
+;; Fills its memory without end.
+(memory (export "memory") 960)
+(func $evaluate (param i32 i32 i32) (result i32)
+  (loop (memory.fill (i32.const 65536) (i32.const 7) (i32.const 62000000)) (br 0)) unreachable)

@@ -1,0 +1,3 @@
+;; Gives the pod back twice.
+(func $evaluate (param $pod i32) (param i32 i32) (result i32)
+  (call $drop (local.get $pod)) (call $drop (local.get $pod)) (i32.const 192))

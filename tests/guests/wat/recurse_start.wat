@@ -1,0 +1,3 @@
+;; Calls itself without end before anybody asks it anything.
+(func $deeper (call $deeper))
+(start $deeper)

@@ -1,0 +1,2 @@
+;; Its config schema is no JSON.
+(data (i32.const 1036) "]}")

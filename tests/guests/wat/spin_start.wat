@@ -1,0 +1,3 @@
+;; Never gets past its start function.
+(func $forever (loop (br 0)))
+(start $forever)

@@ -1,0 +1,4 @@
+;; Calls a function beyond its table.
+(table 1 funcref)
+(type $f (func (result i32)))
+(func $evaluate (param i32 i32 i32) (result i32) (call_indirect (type $f) (i32.const 5)))

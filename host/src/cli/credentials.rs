@@ -17,6 +17,6 @@ impl Credentials {
     /// What the sandbox is given.
     pub(super) fn options(&self) -> Result<sandbox::Options, Failure> {
         check_directories(self.credentials.as_slice())?;
-        Ok(sandbox::Options { credentials: self.credentials.clone() })
+        Ok(sandbox::Options { credentials: self.credentials.clone(), ..sandbox::Options::default() })
     }
 }

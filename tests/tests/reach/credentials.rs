@@ -11,7 +11,7 @@ use crate::{Asker, allow, server::Server, starts, tls::Authority};
 const CANARY: &str = "canary-5f2c9e";
 
 fn refused(credentials: Option<&Path>, allowed: &Value) -> String {
-    let sandbox = Sandbox::with(Options { credentials: credentials.map(Path::to_owned) }).unwrap();
+    let sandbox = Sandbox::with(Options { credentials: credentials.map(Path::to_owned), ..Options::default() }).unwrap();
     sandbox.grant(&allow(allowed)).unwrap_err().to_string()
 }
 
@@ -62,7 +62,7 @@ async fn a_file_that_cannot_be_used_is_an_error_of_the_check() {
     ] {
         assert_eq!(refused(Some(&directory), &allowed), format!("spec.allow.{told}"));
     }
-    let nowhere = Options { credentials: Some("/nonexistent".into()) };
+    let nowhere = Options { credentials: Some("/nonexistent".into()), ..Options::default() };
     let error = format!("{:#}", Sandbox::with(nowhere).unwrap_err());
     starts(&error, "the directory of credentials /nonexistent cannot be opened: No such file or directory");
 }

@@ -4,7 +4,7 @@ use std::{error::Error, fmt::Debug, sync::Arc};
 
 use crate::{
     check::Check,
-    sandbox::{ConfigError, Grant, LoadError, MAX_FILE, Plugin, Sandbox},
+    sandbox::{ConfigError, Grant, MAX_FILE, Plugin, Sandbox},
 };
 
 /// Turns bytes into plugins and judges configs.
@@ -39,8 +39,7 @@ impl Loader for Sandbox {
 
     async fn load(&self, bytes: Vec<u8>) -> Result<Plugin, Refusal> {
         Self::load(self, bytes).await.map_err(|error| {
-            let again = matches!(error, LoadError::Describe(_) | LoadError::Host(_));
-            Refusal { error: one_line(&error), again }
+            Refusal { error: one_line(&error), again: error.may_pass() }
         })
     }
 
@@ -57,7 +56,7 @@ impl Loader for Sandbox {
 }
 
 /// An error with its causes, in one line.
-fn one_line(error: &dyn Error) -> String {
+pub(crate) fn one_line(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -42,6 +42,8 @@ mod track;
 mod watcher;
 mod writer;
 
+pub(crate) use loader::one_line;
+
 /// One consistent state of the directories. A new one is published when anything in it changed.
 #[derive(Debug)]
 pub struct Snapshot<P = Plugin> {

@@ -26,6 +26,6 @@ impl Credentials {
     pub(super) fn options(&self) -> Result<sandbox::Options, Failure> {
         check_directories(self.credentials.as_slice())?;
         let ceilings = self.max_limits.iter().copied().collect();
-        Ok(sandbox::Options { credentials: self.credentials.clone(), ceilings })
+        Ok(sandbox::Options { credentials: self.credentials.clone(), ceilings, ..sandbox::Options::default() })
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn watch_timeout(text: &str) -> Result<Duration, String> {
     whole.then_some(duration).ok_or_else(|| format!("must be whole seconds, {least}s to {most}s"))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed: SignedDuration = text.parse().map_err(|_| "no duration: such as 25s, 30m or 1h30m".to_owned())?;
     Ok(Duration::try_from(parsed).unwrap_or_default())
 }

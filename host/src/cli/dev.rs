@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Failure, check_directories,
+    compiling::Caching,
     credentials::Credentials,
     journal,
     lines::Lines,
@@ -76,6 +77,8 @@ pub(super) struct Args {
     #[command(flatten)]
     credentials: Credentials,
     #[command(flatten)]
+    caching: Caching,
+    #[command(flatten)]
     logs: Logs,
 }
 
@@ -88,7 +91,7 @@ pub(super) struct Work {
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     check_directories(&args.directories)?;
-    let options = args.credentials.options()?;
+    let options = args.caching.options(args.credentials.options()?);
     let live = !args.once && io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
     let (sender, log) = mpsc::unbounded_channel();
     let sink = if live { Sink::Screen(sender) } else { Sink::Stderr };

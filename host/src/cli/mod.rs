@@ -6,6 +6,7 @@
 //! once        `dev --once`: every gate asked once, one document
 //! explain     why a pod is not Ready: `cluster` reads, no host is asked
 //! override    sets a gate by hand for a while: `wanted` reads what is wanted, `byhand` says how to do without a host
+//! compile     fills a cache of compiled plugins ahead of time; `compiling` has the flags
 //! rbac        the rights that checks need to read objects: documents in, roles out
 //! completion  shell completion
 //! ```
@@ -27,6 +28,8 @@ use crate::sandbox::{self, Sandbox};
 
 mod allocator;
 mod byhand;
+mod compile;
+mod compiling;
 mod completion;
 mod credentials;
 mod decisions;
@@ -60,6 +63,7 @@ Examples:
   gatehost explain pod web-0         tell why a pod is not Ready
   gatehost override pod web-0 example.com/warm=True --for 30m --reason 'cache is down'
                                      set a gate by hand for a while
+  gatehost compile DIR --cache DIR   compile plugins ahead of time
   gatehost rbac DIR                  print the rights that checks need to read objects
 
 Exit codes:
@@ -104,8 +108,12 @@ enum Verb {
     Dev(dev::Args),
     Explain(explain::Args),
     Override(overriding::Args),
+    Compile(compile::Args),
     Rbac(rbac::Args),
     Completion(completion::Args),
+    /// For the host itself, which starts it: compiles one component
+    #[command(name = sandbox::VERB, hide = true)]
+    CompileForHost { words: Vec<String> },
 }
 
 /// Why a command failed: decides the exit code.
@@ -127,14 +135,21 @@ impl Failure {
 
 /// Runs a command to its end. What went wrong is one line on stderr.
 pub fn run(cli: Cli) -> ExitCode {
-    allocator::keep_little();
+    // What this process was handed is not handed on.
+    close_fds::set_fds_cloexec(3, &[]);
+    // What keeps the host small makes a compiler slow.
+    if !matches!(cli.verb, Verb::CompileForHost { .. }) {
+        allocator::keep_little();
+    }
     let done = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Dev(args) => dev::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Override(args) => overriding::run(args),
+        Verb::Compile(args) => compile::run(args),
         Verb::Rbac(args) => rbac::run(&args),
         Verb::Completion(args) => completion::run(&args),
+        Verb::CompileForHost { words } => return sandbox::compile_for_host(&words),
     };
     let (error, code) = match done {
         Ok(code) => return code,

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Failure, check_directories,
+    compiling::Caching,
     credentials::Credentials,
     decisions::{self, Decisions},
     journal::{self, Journal},
@@ -101,6 +102,8 @@ pub(super) struct Args {
     #[command(flatten)]
     credentials: Credentials,
     #[command(flatten)]
+    caching: Caching,
+    #[command(flatten)]
     decisions: Decisions,
     #[command(flatten)]
     logs: Logs,
@@ -118,7 +121,7 @@ const DISPATCH: &str = "dispatch";
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     check_directories(&args.directories)?;
-    let options = args.credentials.options()?;
+    let options = args.caching.options(args.credentials.options()?);
     args.logs.start("info", Format::Auto, Sink::Stderr)?;
     on_runtime(options, async |sandbox| {
         let mut tasks = Tasks::new()?;

@@ -1,8 +1,15 @@
 //! What all plugins of the process share: one engine, the guests' runtime, the ticker.
 
-use std::{mem, sync::Arc, thread};
+use std::{
+    env::consts,
+    hash::{Hash as _, Hasher},
+    mem,
+    sync::Arc,
+    thread,
+};
 
 use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
 use tokio::{
     runtime::{self, Handle, Runtime},
     sync::Semaphore,
@@ -13,27 +20,48 @@ use wasmtime::{
 };
 
 use super::{
-    bindings,
+    Options, bindings,
+    cache::{Cache, Caches},
     call::State,
+    compile::{Compiler, Compiling},
     limits::{ASYNC_STACK, Allowance, CALLS, INSTANCES, MEMORIES, PLACES, STACK, TABLES},
     lograte::LogRate,
     net::Net,
     ticker::Ticker,
     wasi::{self, Chance},
 };
-use crate::check::{Limit, Limits};
+use crate::check::Limit;
 
 /// How much nicer guests and the compiler are than the host's own threads.
-const NICE: i32 = 10;
+pub(super) const NICE: i32 = 10;
 
-/// How many files are compiled at once.
-const COMPILES: usize = 2;
+/// How many threads may block: one compiles, where this process does that, and one reads artifacts.
+const BLOCKING: usize = 2;
 
 /// How many calls there are at once where the system grants little address space.
 const FEW_CALLS: u32 = 8;
 
 /// How many bytes of a memory, a table and a stack are kept and cleared after a call instead of given back.
 const KEEP_RESIDENT: usize = 256 << 10;
+
+/// Whose instructions compiled code uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cpu {
+    /// All that this machine has.
+    #[default]
+    Native,
+    /// Those that every machine of its architecture has.
+    Baseline,
+}
+
+/// How much address space a linear memory has: compiled code relies on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// A slot of the pool.
+    Pool,
+    /// As much as it may become, where the system grants little.
+    Little,
+}
 
 /// All that a [`super::Sandbox`] holds.
 pub(super) struct Shared {
@@ -54,15 +82,18 @@ pub(super) struct Shared {
     /// What of the output of calls that are for no check reaches the log.
     pub(super) log: LogRate,
     pub(super) net: Arc<Net>,
+    pub(super) compiling: Compiling,
+    pub(super) cache: Cache,
     /// Present until it is dropped.
     runtime: Option<Runtime>,
     guests: Handle,
 }
 
 impl Shared {
-    pub(super) fn new(net: Net, ceilings: &Limits) -> anyhow::Result<Self> {
+    pub(super) fn new(net: Net, options: &Options) -> anyhow::Result<Self> {
+        let Options { compiler, cpu, caches, ceilings, .. } = options;
         let ceilings = Allowance::ceilings(ceilings);
-        let (engine, places) = engine(&ceilings)?;
+        let (engine, room, places) = engine(&ceilings)?;
         let linker = linker(&engine).map_err(wasmtime::Error::into_boxed_dyn_error).map_err(anyhow::Error::from_boxed);
         let runtime = guests().context("cannot start the guests' runtime")?;
         Ok(Self {
@@ -76,13 +107,15 @@ impl Shared {
             log: LogRate::new(ceilings.of(Limit::LogPerSecond)),
             ceilings,
             net: Arc::new(net),
+            compiling: Compiling::new(compiler.clone(), *cpu, room),
+            cache: Cache::open(caches, *cpu, |cpu| configuration(cpu, room))?,
             guests: runtime.handle().clone(),
             runtime: Some(runtime),
             engine,
         })
     }
 
-    /// Where guests run, and the compiler, on threads where it may block.
+    /// Where guests run, and what reads and maps artifacts, on threads where it may block.
     pub(super) fn guests(&self) -> &Handle {
         &self.guests
     }
@@ -106,7 +139,7 @@ fn workers() -> usize {
 fn guests() -> std::io::Result<Runtime> {
     runtime::Builder::new_multi_thread()
         .worker_threads(workers())
-        .max_blocking_threads(COMPILES)
+        .max_blocking_threads(BLOCKING)
         .thread_name("guest")
         // A poll of a guest that spins lasts a whole tick, so new calls and timers are looked at after few of them.
         .global_queue_interval(2)
@@ -119,33 +152,59 @@ fn guests() -> std::io::Result<Runtime> {
         .build()
 }
 
-/// The engine, and for how many instances at once it has room.
-fn engine(ceilings: &Allowance) -> anyhow::Result<(Engine, u32)> {
+/// The engine, what its code is compiled for, and for how many instances at once it has room.
+fn engine(ceilings: &Allowance) -> anyhow::Result<(Engine, Room, u32)> {
     let mut refused = None;
+    let mut pooling = config(Cpu::Native, Room::Pool).map_err(convert)?;
     for calls in [PLACES, CALLS, FEW_CALLS] {
-        match Engine::new(config().allocation_strategy(InstanceAllocationStrategy::Pooling(pool(calls, ceilings)))) {
-            Ok(engine) => return Ok((engine, calls)),
+        match Engine::new(pooling.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(calls, ceilings)))) {
+            Ok(engine) => return Ok((engine, Room::Pool, calls)),
             Err(error) => refused = Some(error),
         }
     }
-    // A small address space (`ulimit -v`): memories are reserved one by one and as large as they may become.
-    let mut config = config();
-    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-    config
-        .memory_reservation(ceilings.of(Limit::Memory).into())
-        .memory_guard_size(64 << 10)
-        .memory_reservation_for_growth(0);
-    let engine = Engine::new(&config)
-        .map_err(|error| anyhow::Error::from_boxed(error.into_boxed_dyn_error()))
-        .context("cannot start the WebAssembly engine")?;
+    // A small address space (`ulimit -v`): memories are reserved one by one.
+    let engine = on_demand(Cpu::Native, Room::Little).map_err(convert).context("cannot start the WebAssembly engine")?;
     tracing::warn!(
         reason = refused.map(|error| format!("{error:#}")),
         "no address space for a pool of plugin instances: calls are slower and {FEW_CALLS} run at once"
     );
-    Ok((engine, FEW_CALLS))
+    Ok((engine, Room::Little, FEW_CALLS))
 }
 
-fn config() -> Config {
+/// An engine without a pool: the compiler's, for which there must be no more address space than compiling takes. What
+/// it compiles, an engine with a pool runs.
+pub(super) fn on_demand(cpu: Cpu, room: Room) -> wasmtime::Result<Engine> {
+    Engine::new(config(cpu, room)?.allocation_strategy(InstanceAllocationStrategy::OnDemand))
+}
+
+/// All that tells whether code that was compiled for such an engine runs on another, as a digest.
+fn configuration(cpu: Cpu, room: Room) -> anyhow::Result<[u8; 32]> {
+    let engine = on_demand(cpu, room).map_err(convert)?;
+    let mut digest = Fingerprint(Sha256::new());
+    (env!("CARGO_PKG_VERSION"), engine.precompile_compatibility_hash()).hash(&mut digest);
+    Ok(digest.0.finalize().into())
+}
+
+/// Takes what is hashed into a digest: the hashers of the standard library promise nothing from one version to the next.
+struct Fingerprint(Sha256);
+
+impl Hasher for Fingerprint {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Not what this is for: nobody asks.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+fn convert(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::Error::from_boxed(error.into_boxed_dyn_error())
+}
+
+/// What decides which code is compiled: the same for whoever compiles it and whoever runs it.
+fn config(cpu: Cpu, room: Room) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     config
         .concurrency_support(false)
@@ -156,7 +215,14 @@ fn config() -> Config {
         .wasm_memory64(false)
         .wasm_multi_memory(false)
         .wasm_backtrace_max_frames(None);
-    config
+    if room == Room::Little {
+        config.memory_reservation(Limit::Memory.usual().into()).memory_guard_size(64 << 10).memory_reservation_for_growth(0);
+    }
+    if cpu == Cpu::Baseline {
+        // Of a target that is named, nothing is assumed but what its architecture promises.
+        config.target(&format!("{}-unknown-{}-gnu", consts::ARCH, consts::OS))?;
+    }
+    Ok(config)
 }
 
 fn pool(calls: u32, ceilings: &Allowance) -> PoolingAllocationConfig {
@@ -187,4 +253,26 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     bindings::Plugin::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
     wasi::add_to_linker(&mut linker)?;
     Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(engine: &Engine) -> [u8; 32] {
+        let mut digest = Fingerprint(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut digest);
+        digest.0.finalize().into()
+    }
+
+    #[test]
+    fn the_compiler_compiles_for_the_engine_that_runs() {
+        let (pooling, room, _) = engine().unwrap();
+        assert_eq!(room, Room::Pool);
+        assert_eq!(hash(&pooling), hash(&on_demand(Cpu::Native, room).unwrap()));
+        let [native, baseline] = [Cpu::Native, Cpu::Baseline].map(|cpu| configuration(cpu, room).unwrap());
+        assert_ne!(native, baseline);
+        assert_ne!(native, configuration(Cpu::Native, Room::Little).unwrap());
+        assert_eq!(native, configuration(Cpu::Native, room).unwrap());
+    }
 }

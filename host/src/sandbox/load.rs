@@ -1,4 +1,5 @@
-//! From bytes to a plugin: what kind of file it is, compile, link, describe; and what is said of a file that is none.
+//! From bytes to a plugin: what kind of file it is, find or compile its code, link, describe; and what is said of a file
+//! that is none.
 
 use std::{fmt, sync::Arc};
 
@@ -7,12 +8,16 @@ use wasmtime::component::{Component, types::ComponentItem};
 
 use super::{
     Description,
+    artifact::Artifact,
     call::{self, Code},
     engine::Shared,
     limits::{MAX_FILE, SCHEMA},
     wasi,
 };
-use crate::decide::Fault;
+
+mod error;
+
+pub use error::LoadError;
 
 /// The version of the WIT package `gatehost:check` of this host.
 const VERSION: &str = "0.1.1";
@@ -56,72 +61,6 @@ const INTERFACES: &[(&str, &[&str])] = &[
 /// What the interface `gate` must export.
 const EXPORTS: &[&str] = &["describe", "validate", "evaluate"];
 
-type Source = Box<dyn std::error::Error + Send + Sync>;
-
-/// Why a file is not a plugin: one line, without the file's name, and the mend where there is one.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// It is larger than [`MAX_FILE`].
-    #[error("the file has {size} bytes; a plugin has at most {MAX_FILE}")]
-    TooLarge {
-        /// Its size in bytes.
-        size: u64,
-    },
-    /// It does not begin as WebAssembly does.
-    #[error("this is not WebAssembly; a plugin is a component, built for wasm32-wasip2")]
-    NotWasm,
-    /// It is a core module, such as builds for wasm32-unknown-unknown and wasm32-wasip1 make.
-    #[error("this is a core module, not a component; build for wasm32-wasip2")]
-    CoreModule,
-    /// It ends in the middle: copied halfway, or still being written.
-    #[error("the file is cut off; copy it again, and rename it into place when it is complete")]
-    Truncated,
-    /// It is a component that does not parse or that uses more than this host allows.
-    #[error("this is not a component that this host can compile")]
-    Invalid(#[source] Source),
-    /// It does not export what a plugin exports.
-    #[error("this component is not a plugin: it does not export {export}")]
-    MissingExport {
-        /// The interface or the function that is missing.
-        export: String,
-    },
-    /// It was built for a `gatehost:check` that has more than this host's.
-    #[error("built for gatehost:check {built_for}, this host has {VERSION}: {missing} is missing")]
-    Newer {
-        /// The version that it was built for.
-        built_for: String,
-        /// The function or the interface that this host lacks.
-        missing: String,
-    },
-    /// It was built for a `gatehost:check` that is not compatible with this host's.
-    #[error("built for gatehost:check {built_for}, this host has {VERSION}: build it again for this version")]
-    OtherVersion {
-        /// The version that it was built for.
-        built_for: String,
-    },
-    /// It imports something that this host does not offer.
-    #[error("it imports {import}, which plugins do not get{}", hint(import))]
-    UnknownImport {
-        /// The import's name.
-        import: String,
-    },
-    /// What it imports or exports has other types than the contract.
-    #[error("its imports or exports have other types than gatehost:check {VERSION}; build it again from wit/")]
-    Mismatch(#[source] Source),
-    /// It could not describe itself.
-    #[error("it cannot describe itself: {}: {}", .0.reason, .0.message)]
-    Describe(Fault),
-    /// Its config schema is longer than 64 KiB.
-    #[error("the config schema in its description has {size} bytes; it may have {SCHEMA}")]
-    SchemaTooLarge {
-        /// Its size in bytes.
-        size: usize,
-    },
-    /// The host failed, not the file: the compiler panicked, or the process is ending.
-    #[error("the host failed while it compiled the file")]
-    Host(#[source] tokio::task::JoinError),
-}
-
 /// The SHA-256 of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
@@ -132,31 +71,76 @@ pub(super) struct Loaded {
     pub(super) code: Arc<Code>,
     pub(super) description: Description,
     pub(super) digest: Digest,
+    pub(super) origin: Origin,
+}
+
+/// Where a plugin's compiled code came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was in a cache.
+    Cache,
+    /// It was compiled, and is in a cache now.
+    Stored,
+    /// It was compiled, and is in no cache.
+    Compiled,
 }
 
 pub(super) async fn load(shared: &Arc<Shared>, bytes: Vec<u8>) -> Result<Loaded, LoadError> {
-    let compile = {
-        let shared = shared.clone();
-        move || compile(&shared, &bytes)
-    };
-    let (code, digest) = shared.guests().spawn_blocking(compile).await.map_err(LoadError::Host)??;
+    let bytes = Arc::new(bytes);
+    let (origin, code, digest) = code(shared, &bytes).await?;
+    tracing::debug!(%digest, ?origin, "a plugin's code");
     let description = call::describe(shared, &code).await?;
     let size = description.config_schema.len();
     if size > SCHEMA {
         return Err(LoadError::SchemaTooLarge { size });
     }
-    Ok(Loaded { shared: shared.clone(), code, description: call::description(&description), digest })
+    Ok(Loaded { shared: shared.clone(), code, description: call::description(&description), digest, origin })
 }
 
-fn compile(shared: &Shared, bytes: &[u8]) -> Result<(Arc<Code>, Digest), LoadError> {
-    recognise(bytes)?;
-    let component = Component::from_binary(&shared.engine, bytes)
-        .map_err(|error| LoadError::Invalid(error.into_boxed_dyn_error()))?;
-    check_exports(&component)?;
-    check_imports(&component)?;
-    let code = shared.linker.instantiate_pre(&component).and_then(Code::new);
-    let code = code.map_err(|error| LoadError::Mismatch(error.into_boxed_dyn_error()))?;
-    Ok((Arc::new(code), Digest::of(bytes)))
+/// The code of a component, from the cache where it is there, compiled otherwise.
+async fn code(shared: &Arc<Shared>, bytes: &Arc<Vec<u8>>) -> Result<(Origin, Arc<Code>, Digest), LoadError> {
+    let known = {
+        let (shared, bytes) = (shared.clone(), bytes.clone());
+        move || {
+            recognise(&bytes)?;
+            let digest = Digest::of(&bytes);
+            let mapped = shared.cache.find(&digest).and_then(|found| match found.artifact.map(&shared.engine) {
+                Ok(component) => Some(component),
+                Err(error) => {
+                    shared.cache.forget(&found, &format!("{error:#}"));
+                    None
+                }
+            });
+            Ok((digest, mapped.map(|component| link(&shared, &component)).transpose()?))
+        }
+    };
+    let known = shared.guests().spawn_blocking(known).await.map_err(LoadError::Host)?;
+    let (digest, known) = known?;
+    if let Some(code) = known {
+        return Ok((Origin::Cache, code, digest));
+    }
+    let artifact = shared.compiling.compile(shared.guests(), bytes).await?;
+    let taken = {
+        let shared = shared.clone();
+        move || {
+            let map = |artifact: &Artifact| artifact.map(&shared.engine);
+            let component = map(&artifact).map_err(|error| LoadError::Invalid(error.into_boxed_dyn_error()))?;
+            // What is in the cache can be dropped from memory at any time and read again; what is only in memory cannot.
+            let stored = shared.cache.store(&digest, &artifact).and_then(|stored| map(&stored).ok());
+            let origin = if stored.is_some() { Origin::Stored } else { Origin::Compiled };
+            Ok((origin, link(&shared, &stored.unwrap_or(component))?))
+        }
+    };
+    let (origin, code) = shared.guests().spawn_blocking(taken).await.map_err(LoadError::Host)??;
+    Ok((origin, code, digest))
+}
+
+/// Checks what a component exports and imports, and links it.
+fn link(shared: &Shared, component: &Component) -> Result<Arc<Code>, LoadError> {
+    check_exports(component)?;
+    check_imports(component)?;
+    let code = shared.linker.instantiate_pre(component).and_then(Code::new);
+    code.map(Arc::new).map_err(|error| LoadError::Mismatch(error.into_boxed_dyn_error()))
 }
 
 /// What the first bytes and the sizes of the sections tell, so that the usual mistakes get a line of their own.
@@ -250,18 +234,14 @@ fn check_version(version: &str) -> Result<(), LoadError> {
     }
 }
 
-fn hint(import: &str) -> &'static str {
-    if import.starts_with("wasi:http/") {
-        "; build without wasi:http (componentize-js: disableFeatures: ['http', 'fetch-event'])"
-    } else {
-        ""
-    }
-}
-
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 

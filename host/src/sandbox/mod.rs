@@ -3,9 +3,12 @@
 //! ```text
 //! bytes ── load ──► Plugin ── call ──► a fresh Store ──► the guest ──► a verdict or a fault
 //!            │                  │            │               │
-//!          engine             ticker       limits        pod, clock, log, wasi ──► output
-//!                                                        http, tcp, dns ──► net ──► the world, as far as granted
+//!    cache, or compile        ticker       limits        pod, clock, log, wasi ──► output
+//!       ► artifact                                       http, tcp, dns ──► net ──► the world, as far as granted
 //! ```
+//!
+//! A component is compiled in a process of its own and this one maps the artifact, so that no file can make the host run
+//! out of memory or time.
 //!
 //! Guests run on a runtime of their own, at a lower priority: no worker of the host's runtime ever runs one, and
 //! every deadline is kept by the host's runtime and not by the guests'. What a guest waits for outside is waited for on
@@ -22,9 +25,12 @@ use crate::{
     pod::Packed,
 };
 
+mod artifact;
 mod bindings;
+mod cache;
 mod call;
 mod clock;
+mod compile;
 mod dns;
 mod engine;
 mod fault;
@@ -46,10 +52,13 @@ mod ticker;
 mod turn;
 mod wasi;
 
+pub use cache::Caches;
+pub use compile::{Budget, Compiler, Process, VERB, compile_for_host};
+pub use engine::Cpu;
 pub use fault::reasons;
 pub use grant::{Grant, GrantError};
 pub use limits::MAX_FILE;
-pub use load::{Digest, LoadError};
+pub use load::{Digest, LoadError, Origin};
 pub use memory::{Kept, MAX_KEPT};
 pub use net::CredentialError;
 pub use reach::{IMPORTS, Refusal};
@@ -69,6 +78,12 @@ pub struct Options {
     pub credentials: Option<PathBuf>,
     /// `--max-limits`: what no check may exceed; the usual where it says nothing.
     pub ceilings: Limits,
+    /// Who compiles.
+    pub compiler: Compiler,
+    /// What is compiled for.
+    pub cpu: Cpu,
+    /// Where compiled plugins are kept.
+    pub caches: Caches,
 }
 
 /// A compiled, type-checked plugin, ready to be called. Cheap to clone.
@@ -144,13 +159,14 @@ impl Sandbox {
     /// The same, with options.
     ///
     /// # Errors
-    /// As above, and when the directory of credentials cannot be opened.
+    /// As above, when the directory of credentials cannot be opened, and when a cache that is to be filled cannot be
+    /// written to. A cache that cannot be used otherwise is a warning in the log.
     pub fn with(options: Options) -> anyhow::Result<Self> {
-        let Options { credentials, ceilings } = options;
-        let named = credentials.clone().unwrap_or_default();
-        let net = net::Net::new(credentials);
+        let named = options.credentials.clone().unwrap_or_default();
+        let net = net::Net::new(options.credentials.clone());
         let net = net.with_context(|| format!("the directory of credentials {} cannot be opened", named.display()))?;
-        engine::Shared::new(net, &ceilings).map(|shared| Self { shared: Arc::new(shared), objects: None })
+        let shared = engine::Shared::new(net, &options)?;
+        Ok(Self { shared: Arc::new(shared), objects: None })
     }
 
     /// The same with a cluster whose objects may be read: without one, none can be.
@@ -179,8 +195,8 @@ impl Sandbox {
         Ok(Grant(Some(Arc::new(Granted::new(allow, limits, &self.shared, self.objects.clone())?))))
     }
 
-    /// Compiles and type-checks a component, links it and asks it to describe itself. Takes seconds for large
-    /// components, on a thread where it may block.
+    /// Finds or makes the code of a component, type-checks it, links it and asks it to describe itself. Compiling takes
+    /// seconds for large components, one at a time; dropping the future ends it.
     ///
     /// # Errors
     /// When the bytes are no plugin that this host can run. The error does not name the file: the caller knows it.
@@ -198,6 +214,11 @@ impl Plugin {
     /// The digest of the file that the plugin was loaded from.
     pub fn digest(&self) -> Digest {
         self.0.digest
+    }
+
+    /// Where its compiled code came from.
+    pub fn origin(&self) -> Origin {
+        self.0.origin
     }
 
     /// Asks the plugin whether a config is right: the empty list where it is. It has 5 s to answer.

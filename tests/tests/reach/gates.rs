@@ -50,8 +50,8 @@ impl Observer for Answers {
     fn changed(&mut self, _: &Core) {}
 }
 
-/// A thousand pods that accept a connection and say nothing, with a second for each call: every gate is asked once within
-/// a period of 10 s, which eight calls at a time would take two minutes for.
+/// A thousand pods that accept a connection and say nothing, with two seconds for each call: every gate is asked once
+/// within a period of 10 s, which eight calls at a time would take four minutes for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_gates_whose_pods_do_not_answer_are_asked_within_a_period() {
     let server = Server::http().await;
@@ -60,7 +60,7 @@ async fn a_thousand_gates_whose_pods_do_not_answer_are_asked_within_a_period() {
     let check = json!({
         "apiVersion": "gatehost.dev/v1alpha1", "kind": "Check", "metadata": { "name": "asks" },
         "spec": {
-            "gate": GATE, "plugin": "ask.wasm", "startWhen": "always", "timeoutSeconds": 1, "periodSeconds": 10,
+            "gate": GATE, "plugin": "ask.wasm", "startWhen": "always", "timeoutSeconds": 2, "periodSeconds": 10,
             "allow": { "http": [server.entry()] },
             "config": { "steps": [{ "http": { "url": server.url("/never") } }] },
         },

@@ -45,6 +45,7 @@ impl Bed {
         let verdict = |status| Verdict { status, reason: "Said".into(), message: String::new(), recheck_after: None };
         let fault = |reason: &str| Fault {
             kind: FaultKind::Trap,
+            blame: Blame::Code,
             reason: reason.into(),
             message: "it broke".into(),
             retry_after: None,

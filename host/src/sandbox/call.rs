@@ -24,10 +24,11 @@ use super::{
     output::Output,
     reach::{Asked, Reach, Refusal, Refusals, Waits},
     source::Reads,
+    spent::Spent,
     turn::Turn,
     wasi,
 };
-use crate::decide::{Fault, FaultKind, Status, Verdict, sanitize};
+use crate::decide::{Blame, Fault, FaultKind, Status, Verdict, sanitize};
 
 /// No timeout is longer.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -47,6 +48,7 @@ pub(super) struct State {
     /// ... and what is to be kept instead, if it ends with a verdict.
     pub(super) keep: Option<Arc<[u8]>>,
     limiter: Limiter,
+    spent: Spent,
 }
 
 impl State {
@@ -198,9 +200,9 @@ where
     A: Future<Output = wasmtime::Result<T>> + Send,
 {
     let deadline = Instant::now() + call.timeout.min(LONGEST);
-    let output = Output::default();
+    let (output, spent) = (Output::default(), Spent::new());
     let task = {
-        let (shared, code, output) = (shared.clone(), code.clone(), output.clone());
+        let (shared, code, output, spent) = (shared.clone(), code.clone(), output.clone(), spent.clone());
         let Call { now, chance, grant, asked, kept, refusals, reads, waits, .. } = call.clone();
         let own = |line: fn(&Granted) -> &Arc<Semaphore>| grant.0.as_deref().map(|granted| line(granted).clone());
         let mut place = Turn::new(own(|granted| &granted.places), shared.places.clone());
@@ -213,7 +215,7 @@ where
             let _running = shared.ticker.running();
             let wasi = wasi::context(now, chance, &shared.chance, &output);
             let (keep, table, limiter) = (None, table(), Limiter::default());
-            let state = State { wasi, table, now, output, reach, reads, turn, kept, keep, limiter };
+            let state = State { wasi, table, now, output, reach, reads, turn, kept, keep, limiter, spent };
             let mut store = store(&shared, state, deadline);
             let instance = code.pre.instantiate_async(&mut store).await?;
             let plugin = code.indices.load(&mut store, &instance).map_err(|error| error.context(WrongTypes))?;
@@ -222,11 +224,12 @@ where
             answer
         }
     };
-    let answer = supervise(shared.guests(), deadline, task).await;
+    let answer = supervise(shared.guests(), deadline, spent.clone().watch(task)).await;
     output.log(call.name, call.check, &call.pod);
     answer.map_err(|ended| {
         tracing::debug!(call = call.name, check = call.check, pod = call.pod, ?ended, "a call ended without an answer");
         let fault = fault(&ended, call.timeout, &output);
+        let fault = Fault { blame: spent.blame(&fault), ..fault };
         Failed { ended, fault }
     })
 }
@@ -238,8 +241,12 @@ fn store(shared: &Shared, state: State, deadline: Instant) -> Store<State> {
     store.set_hostcall_fuel(HOST_CALL_BYTES);
     store.set_max_component_handles(HANDLES);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |_| {
-        if Instant::now() >= deadline { Err(Exceeded::Deadline.into()) } else { Ok(UpdateDeadline::Yield(1)) }
+    store.epoch_deadline_callback(move |context| {
+        if Instant::now() >= deadline {
+            return Err(Exceeded::Deadline.into());
+        }
+        context.data().spent.yields();
+        Ok(UpdateDeadline::Yield(1))
     });
     store
 }
@@ -308,6 +315,7 @@ fn guest_fault(f: &types::Fault) -> Fault {
             types::FaultKind::Internal => FaultKind::Internal,
             types::FaultKind::Other(_) => FaultKind::Other,
         },
+        blame: Blame::Answer,
         reason: sanitize::reason(&f.reason),
         message: sanitize::message(&f.message),
         retry_after: f.retry_after_ms.map(sanitize::delay),

@@ -9,7 +9,7 @@ use super::{
     limits::{Exceeded, HANDLES, STACK},
     output::Output,
 };
-use crate::decide::{Fault, FaultKind, sanitize};
+use crate::decide::{Blame, Fault, FaultKind, sanitize};
 
 /// The reasons of faults that the host makes: a closed set, which people write alerts against.
 pub mod reasons {
@@ -76,7 +76,8 @@ pub(super) fn fault(ended: &Ended, timeout: Duration, output: &Output) -> Fault 
             message = format!("{message}; its output ends: {tail}");
         }
     }
-    Fault { kind, reason: reason.to_owned(), message: sanitize::message(&message), retry_after: None }
+    let blame = if reason == reasons::HOST_ERROR { Blame::Nothing } else { Blame::Code };
+    Fault { kind, blame, reason: reason.to_owned(), message: sanitize::message(&message), retry_after: None }
 }
 
 enum Cause {

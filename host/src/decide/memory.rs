@@ -260,6 +260,8 @@ impl Memory {
             memory.by_fault |= reason != reason::FAULT_HELD;
             memory.set(status, reason, sanitize::text(&said, MESSAGE_MAX), generation);
         };
+        // Whatever `onFault` was then, there has been nothing but faults since.
+        let told_by = [reason::FAULT_HELD, reason::STALE, reason::QUARANTINED, fault.reason.as_str()];
         let both = format!("{}: {}", fault.reason, fault.message);
         match (self.in_force(standing), policy.on_fault) {
             (None, _) if self.is_fresh() => {
@@ -269,8 +271,7 @@ impl Memory {
             // The first verdict is decided and not written yet: it stays what it is.
             (None, _) => {}
             (Some(status), OnFault::Hold) => {
-                let held = [reason::FAULT_HELD, reason::STALE];
-                let elapsed = self.faulty.get_or_insert_with(|| Faulty::begin(told, &held, now)).elapsed(now);
+                let elapsed = self.faulty.get_or_insert_with(|| Faulty::begin(told, &told_by, now)).elapsed(now);
                 match policy.max_stale {
                     Some(most) if elapsed >= most => {
                         tell(self, Status::Unknown, reason::STALE, &both, "the last verdict is too old; ");
@@ -286,7 +287,6 @@ impl Memory {
             }
             (Some(_), on_fault) => {
                 let to = if on_fault == OnFault::False { Status::False } else { Status::Unknown };
-                let told_by = [fault.reason.as_str(), reason::QUARANTINED];
                 self.faulty.get_or_insert_with(|| Faulty::begin(told, &told_by, now));
                 // It counts as an unmet answer does: it ends a row of met ones.
                 if self.passes(to, asked) {

@@ -8,9 +8,10 @@ use super::{
     entry::{Entry, note},
     flight::Flight,
     gate::{Gate, State},
+    quarantine::here,
 };
 use crate::{
-    decide::{Asked, Fault, FaultKind, Status, Verdict, identity, reason},
+    decide::{Asked, Blame, Fault, FaultKind, Status, Verdict, identity, reason},
     pod::Pod,
     sandbox::Read,
 };
@@ -129,6 +130,7 @@ impl Core {
         if let Err(fault) = admitted {
             let spared = Spared { key: key.clone(), check, generation: rule.generation };
             self.actions.push(Action::Spared(spared));
+            let fault = here(fault, gate.memory.fault.as_deref());
             return self.take_in(id, &flight, Ended { answer: Err(fault), keep: None, reads: None }, now);
         }
         let call = Call {
@@ -154,10 +156,16 @@ impl Core {
         }
     }
 
-    pub(super) fn answered(&mut self, id: u64, ended: Ended, now: Now) {
+    pub(super) fn answered(&mut self, id: u64, mut ended: Ended, now: Now) {
         let Some(flight) = self.calls.remove(&id) else { return };
         self.fair.ended(&flight.check, flight.outside);
         self.judge_code(id, &flight, &ended.answer, now);
+        if let Err(fault) = &ended.answer
+            && fault.blame == Blame::Code
+            && let Some(held) = self.quarantine.fault(&flight.check)
+        {
+            ended.answer = Err(here(held.clone(), Some(fault)));
+        }
         self.take_in(id, &flight, ended, now);
     }
 

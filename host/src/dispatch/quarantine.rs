@@ -163,9 +163,9 @@ impl Quarantine {
         let_go.map(|(check, held)| (check, held.turned_away())).collect()
     }
 
-    /// Whether the check is in quarantine.
-    pub(super) fn holds(&self, check: &str) -> bool {
-        self.0.get(check).is_some_and(|row| row.held.is_some())
+    /// The fault of a check that is in quarantine.
+    pub(super) fn fault(&self, check: &str) -> Option<&Fault> {
+        self.0.get(check)?.held.as_ref().map(|held| &held.fault)
     }
 }
 
@@ -185,15 +185,27 @@ fn wait(vain: u32, spread: f64) -> Duration {
     FIRST.saturating_mul(1 << vain.min(16)).min(MAX_QUARANTINE).mul_f64(spread.clamp(0.5, 1.0))
 }
 
-/// What a gate gets that is not asked. It says the same for as long as the quarantine lasts.
+/// What the gates of a check get that is in quarantine, for as long as it is. It tells nothing of what the plugin said
+/// of another pod.
 fn instead(why: &Fault) -> Fault {
-    let message = format!("the plugin broke off on one gate after the other: {}: {}", why.reason, why.message);
     Fault {
         kind: FaultKind::Quarantined,
         blame: Blame::Nothing,
         reason: reason::QUARANTINED.to_owned(),
-        message: sanitize::message(&message),
+        message: format!("the plugin broke off on one gate after the other ({})", why.reason),
         retry_after: None,
+    }
+}
+
+/// The same for one gate, with what the plugin last broke off with there, so that its text does not change with each call.
+pub(super) fn here(held: Fault, own: Option<&Fault>) -> Fault {
+    match own {
+        Some(own) if own.kind == FaultKind::Quarantined => own.clone(),
+        Some(own) if own.blame == Blame::Code => {
+            let message = format!("{}; here: {}: {}", held.message, own.reason, own.message);
+            Fault { message: sanitize::message(&message), ..held }
+        }
+        _ => held,
     }
 }
 

@@ -105,7 +105,7 @@ impl Core {
                 *of.entry(rule.check.clone()).or_default() += u64::from(counts);
             };
             if !tally.quarantined.contains_key(&rule.check) {
-                tally.quarantined.insert(rule.check.clone(), self.quarantine.holds(&rule.check).into());
+                tally.quarantined.insert(rule.check.clone(), self.quarantine.fault(&rule.check).is_some().into());
             }
             let rare = gate.rare.as_ref();
             if gate.dry_run {

@@ -13,6 +13,7 @@ mod objects;
 mod others;
 mod overriding;
 mod policies;
+mod quarantine;
 mod rates;
 mod readme;
 mod refused;

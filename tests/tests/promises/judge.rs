@@ -245,7 +245,7 @@ impl World {
     }
 }
 
-fn judge_override(pod: &gatehost::pod::Pod, uid: &str, kind: &str, status: Status) {
+fn judge_override(pod: &Pod, uid: &str, kind: &str, status: Status) {
     let text = pod.annotations.iter().find(|(key, _)| key == OVERRIDE).map_or("{}", |(_, text)| text);
     let said: serde_json::Value = serde_json::from_str(text).unwrap();
     let one = &said["overrides"][0];

@@ -122,21 +122,27 @@ fn a_call_from_before_makes_no_wait_longer_and_its_answer_counts() {
 #[test]
 fn one_answer_releases_all_that_came_due_and_the_next_row_begins_at_nothing() {
     let mut bed = Bed::held();
-    assert!(bed.quarantine.holds("a") && bed.call(4, Duration::ZERO).is_none());
+    assert!(bed.quarantine.fault("a").is_some() && bed.call(4, Duration::ZERO).is_none());
     let released = bed.ask(4, Blame::Answer, SECOND);
     assert_eq!(released, Effect::Released(vec![key(0), key(1), key(2), key(4)]));
-    assert!(!bed.quarantine.holds("a"));
+    assert!(bed.quarantine.fault("a").is_none());
     assert_eq!(bed.ask(4, Blame::Code, SECOND), Effect::None);
 }
 
 #[test]
-fn what_is_spared_gets_the_first_fault_for_as_long_as_it_lasts() {
+fn what_is_spared_gets_the_same_fault_for_as_long_as_it_lasts_and_no_word_about_another_pod() {
     let mut bed = Bed::held();
     let fault = bed.quarantine.admit(&bed.rule, &key(0), 99, Duration::ZERO).unwrap_err();
     assert_eq!((fault.kind, fault.blame, fault.reason.as_str()), (FaultKind::Quarantined, Blame::Nothing, "Quarantined"));
-    assert!(fault.message.ends_with(": Trap: it broke") && fault.retry_after.is_none(), "{}", fault.message);
+    assert!(fault.message.ends_with(" (Trap)") && fault.retry_after.is_none(), "{}", fault.message);
     bed.ask(0, Blame::Code, SECOND);
     assert_eq!(bed.quarantine.admit(&bed.rule, &key(0), 99, SECOND).unwrap_err(), fault);
+    // Only the gate itself hears what the plugin said there, and hears it for as long.
+    let own = here(fault.clone(), Some(&trap()));
+    assert!(own.message.ends_with(" (Trap); here: Trap: it broke"), "{}", own.message);
+    assert_eq!((here(fault.clone(), Some(&own)), here(fault.clone(), None)), (own, fault.clone()));
+    let unreachable = Fault { blame: Blame::Answer, ..trap() };
+    assert_eq!(here(fault.clone(), Some(&unreachable)), fault);
 }
 
 #[test]
@@ -169,7 +175,7 @@ fn another_version_is_asked_at_once() {
     assert!(bed.call(0, Duration::ZERO).is_some());
     let gone = bed.quarantine.keep(|check, generation| (check, generation) == ("a", 2));
     assert_eq!(gone, [("a".into(), vec![key(0), key(1), key(2)])]);
-    assert!(!bed.quarantine.holds("a"));
+    assert!(bed.quarantine.fault("a").is_none());
     // A row that was too short for anybody to notice ends with its version as well.
     let mut bed = Bed::new();
     for n in 0..9 {

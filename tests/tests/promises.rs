@@ -12,6 +12,7 @@ mod promises {
     pub(crate) mod objects;
     pub(crate) mod operator;
     pub(crate) mod plugins;
+    pub(crate) mod quarantine;
     pub(crate) mod reference;
     pub(crate) mod rest;
     pub(crate) mod steps;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatehost::{
     check::{self, MaxUnready, OnFault, Policy, is_reserved},
-    decide::{Asked, Condition, Fault, FaultKind, Memory, Now, Status, Verdict, identity::Past, sanitize, transition},
+    decide::{Asked, Blame, Condition, Fault, FaultKind, Memory, Now, Status, Verdict, identity::Past, sanitize, transition},
     pod::{Packed, Seen},
 };
 use proptest::prelude::*;
@@ -48,7 +48,7 @@ fn answer() -> impl Strategy<Value = Result<Verdict, Fault>> {
             Ok(Verdict { status, reason: sanitize::reason(&reason), message, recheck_after })
         }),
         (".{0,9}", delay()).prop_map(|(message, retry_after)| {
-            Err(Fault { kind: FaultKind::Trap, reason: "Trap".into(), message, retry_after })
+            Err(Fault { kind: FaultKind::Trap, blame: Blame::Code, reason: "Trap".into(), message, retry_after })
         }),
     ]
 }

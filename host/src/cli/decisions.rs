@@ -43,6 +43,7 @@ impl Decisions {
             max_override: self.max_override,
             writes_per_second: self.kube_api_qps,
             write_burst: self.kube_api_burst,
+            ..Options::default()
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::journal::Journal;
 use crate::{
     cluster::Recorder,
-    dispatch::{Call, Core, Note, NoteKind, Observer, Outcome, Patch},
+    dispatch::{Call, Core, Note, NoteKind, Observer, Outcome, Patch, Spared},
     sandbox::Evaluated,
     serve::Metrics,
 };
@@ -41,6 +41,10 @@ impl Observer for Told {
         if let Some(recorder) = &self.recorder {
             recorder.record(note);
         }
+    }
+
+    fn spared(&mut self, spared: &Spared) {
+        self.metrics.spared(spared);
     }
 
     fn changed(&mut self, core: &Core) {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    Condition, Fault, Now, Status, Verdict, identity,
+    Condition, Fault, FaultKind, Now, Status, Verdict, identity,
     identity::Past,
     reason,
     sanitize::{self, MESSAGE_MAX},
@@ -17,6 +17,8 @@ use crate::{
 
 /// The longest wait after faults.
 const MAX_FAULT_BACKOFF: Duration = Duration::from_secs(30);
+/// The longest wait between two calls of a check that is in quarantine.
+pub const MAX_QUARANTINE: Duration = Duration::from_mins(5);
 /// How long there may be no verdict before people should hear of it.
 const STALE_AFTER: Duration = Duration::from_mins(5);
 
@@ -244,7 +246,11 @@ impl Memory {
         self.faults = self.faults.saturating_add(1);
         let Asked { policy, standing, generation, now, .. } = *asked;
         let backoff = policy.period.saturating_mul(1 << self.faults.saturating_sub(1).min(16));
-        let next = format!("asked again within {} s", MAX_FAULT_BACKOFF.as_secs());
+        let next = if fault.kind == FaultKind::Quarantined {
+            format!("one of its gates is asked again within {} s", MAX_QUARANTINE.as_secs())
+        } else {
+            format!("asked again within {} s", MAX_FAULT_BACKOFF.as_secs())
+        };
         let backoff = backoff.min(MAX_FAULT_BACKOFF).mul_f64(asked.spread.clamp(0.5, 1.0));
         let mut wait = fault.retry_after.unwrap_or(backoff).min(MAX_FAULT_BACKOFF);
         let told = standing.filter(|_| !self.heard);
@@ -254,6 +260,8 @@ impl Memory {
             memory.by_fault |= reason != reason::FAULT_HELD;
             memory.set(status, reason, sanitize::text(&said, MESSAGE_MAX), generation);
         };
+        // Whatever `onFault` was then, there has been nothing but faults since.
+        let told_by = [reason::FAULT_HELD, reason::STALE, reason::QUARANTINED, fault.reason.as_str()];
         let both = format!("{}: {}", fault.reason, fault.message);
         match (self.in_force(standing), policy.on_fault) {
             (None, _) if self.is_fresh() => {
@@ -263,8 +271,7 @@ impl Memory {
             // The first verdict is decided and not written yet: it stays what it is.
             (None, _) => {}
             (Some(status), OnFault::Hold) => {
-                let held = [reason::FAULT_HELD, reason::STALE];
-                let elapsed = self.faulty.get_or_insert_with(|| Faulty::begin(told, &held, now)).elapsed(now);
+                let elapsed = self.faulty.get_or_insert_with(|| Faulty::begin(told, &told_by, now)).elapsed(now);
                 match policy.max_stale {
                     Some(most) if elapsed >= most => {
                         tell(self, Status::Unknown, reason::STALE, &both, "the last verdict is too old; ");
@@ -280,7 +287,7 @@ impl Memory {
             }
             (Some(_), on_fault) => {
                 let to = if on_fault == OnFault::False { Status::False } else { Status::Unknown };
-                self.faulty.get_or_insert_with(|| Faulty::begin(told, &[&fault.reason], now));
+                self.faulty.get_or_insert_with(|| Faulty::begin(told, &told_by, now));
                 // It counts as an unmet answer does: it ends a row of met ones.
                 if self.passes(to, asked) {
                     tell(self, to, &fault.reason, &fault.message, "");

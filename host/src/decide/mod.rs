@@ -10,7 +10,7 @@ pub mod sanitize;
 #[cfg(test)]
 mod tests;
 
-pub use memory::{Asked, Memory};
+pub use memory::{Asked, MAX_QUARANTINE, Memory};
 
 /// The two clocks, read together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Verdict {
 pub struct Fault {
     /// What kind of fault.
     pub kind: FaultKind,
+    /// What it tells of the plugin's code.
+    pub blame: Blame,
     /// For machines; matches the pattern of the API conventions.
     pub reason: String,
     /// For people; printable, at most 1 KiB.
@@ -88,6 +90,20 @@ pub enum FaultKind {
     Limit,
     /// It trapped, panicked or called exit.
     Trap,
+    /// Nobody was asked: the check is in quarantine.
+    Quarantined,
+}
+
+/// What a fault tells of the plugin's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Blame {
+    /// The code broke off: it trapped, broke the rules of the component model, ran into a limit, or computed until the
+    /// deadline.
+    Code,
+    /// The code came to its end, and said itself that it has no answer.
+    Answer,
+    /// Nothing: the deadline passed while it waited, the host failed, or nobody was asked.
+    Nothing,
 }
 
 /// A condition as the host writes it.

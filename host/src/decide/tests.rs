@@ -45,6 +45,7 @@ impl Bed {
         let verdict = |status| Verdict { status, reason: "Said".into(), message: String::new(), recheck_after: None };
         let fault = |reason: &str| Fault {
             kind: FaultKind::Trap,
+            blame: Blame::Code,
             reason: reason.into(),
             message: "it broke".into(),
             retry_after: None,
@@ -227,4 +228,15 @@ fn another_check_forgets_the_counters_and_keeps_the_thresholds() {
     bed.memory.forget(false);
     assert_eq!(bed.answer(10, Ok(False)), None);
     assert_eq!(bed.answer(10, Ok(False)), said(False));
+}
+
+#[test]
+fn a_restarted_host_knows_since_when_there_are_only_faults_whatever_they_made_of_the_gate_before() {
+    let mut before = Bed::new(FRESH, None, Policy { failure_threshold: 1, on_fault: OnFault::False, ..Policy::default() });
+    before.answer(0, Ok(True));
+    assert_eq!(before.answer(10, Err("Trap")), Some((False, "Trap".into())));
+    let policy = Policy { max_stale: Some(Duration::from_secs(60)), ..Policy::default() };
+    let mut after = Bed::new(JUDGED, None, policy);
+    (after.standing, after.seconds) = (before.standing.clone(), before.seconds);
+    assert_eq!(after.answer(60, Err("Trap")), Some((Unknown, "Stale".into())));
 }

@@ -3,13 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Action, Call, Core, GateKey, NoteKind, Now,
-    core::{Flight, Wake, find},
+    Action, Call, Core, GateKey, NoteKind, Now, Spared,
+    core::{Wake, find},
     entry::{Entry, note},
+    flight::Flight,
     gate::{Gate, State},
+    quarantine::here,
 };
 use crate::{
-    decide::{Asked, Fault, Status, Verdict, identity},
+    decide::{Asked, Blame, Fault, FaultKind, Status, Verdict, identity, reason},
     pod::Pod,
     sandbox::Read,
 };
@@ -18,7 +20,8 @@ use crate::{
 pub(super) struct Ended {
     pub(super) answer: Result<Verdict, Fault>,
     pub(super) keep: Option<Arc<[u8]>>,
-    pub(super) reads: Vec<Read>,
+    /// Nothing where nobody was asked: what it read before counts.
+    pub(super) reads: Option<Vec<Read>>,
 }
 
 impl Core {
@@ -109,6 +112,7 @@ impl Core {
         }
         let id = self.next_id;
         self.next_id += 1;
+        let admitted = self.quarantine.admit(&rule, key, id, now.mono);
         gate.state = State::Running(id);
         let answers_change = gate.charge(now.mono);
         let flight = Flight {
@@ -123,6 +127,12 @@ impl Core {
             stalled: false,
             outside: false,
         };
+        if let Err(fault) = admitted {
+            let spared = Spared { key: key.clone(), check, generation: rule.generation };
+            self.actions.push(Action::Spared(spared));
+            let fault = here(fault, gate.memory.fault.as_deref());
+            return self.take_in(id, &flight, Ended { answer: Err(fault), keep: None, reads: None }, now);
+        }
         let call = Call {
             id,
             key: key.clone(),
@@ -146,10 +156,22 @@ impl Core {
         }
     }
 
-    pub(super) fn answered(&mut self, id: u64, ended: Ended, now: Now) {
-        let Ended { answer, keep, reads } = ended;
+    pub(super) fn answered(&mut self, id: u64, mut ended: Ended, now: Now) {
         let Some(flight) = self.calls.remove(&id) else { return };
         self.fair.ended(&flight.check, flight.outside);
+        self.judge_code(id, &flight, &ended.answer, now);
+        if let Err(fault) = &ended.answer
+            && fault.blame == Blame::Code
+            && let Some(held) = self.quarantine.fault(&flight.check)
+        {
+            ended.answer = Err(here(held.clone(), Some(fault)));
+        }
+        self.take_in(id, &flight, ended, now);
+    }
+
+    /// What an answer, or its absence, makes of a gate.
+    fn take_in(&mut self, id: u64, flight: &Flight, ended: Ended, now: Now) {
+        let Ended { answer, keep, reads } = ended;
         let key = &flight.key;
         let Some(entry) = self.pods.get_mut(&key.uid) else { return };
         let stands = entry.gates.iter().find(|g| g.kind == key.gate && !g.dry_run).and_then(|g| g.standing.clone());
@@ -172,7 +194,7 @@ impl Core {
             self.keeping.keep(gate, bytes);
         }
         // What it read may have changed since.
-        gate.changed |= self.reading.replace(&key.uid, gate, reads);
+        gate.changed |= reads.is_some_and(|reads| self.reading.replace(&key.uid, gate, reads));
         let before = gate.memory.fault.as_ref().map(|fault| fault.reason.clone());
         let steady = matches!(&answer, Ok(verdict) if verdict.recheck_after.is_none()) && !flight.periodic;
         let said = answer.as_ref().ok().map(|verdict| verdict.status);
@@ -250,7 +272,9 @@ fn tell_faults(entry: &mut Entry, at: usize, before: Option<&str>, now: Now) -> 
     let Some(fault) = &gate.memory.fault else { return vec![] };
     let said = format!("{}: {}", fault.reason, fault.message);
     let mut notes = Vec::new();
-    if before != Some(fault.reason.as_str()) {
+    // Of a quarantine people hear once, and not once for each gate.
+    let known = |reason: &str| reason == fault.reason || reason == reason::QUARANTINED;
+    if fault.kind != FaultKind::Quarantined && !before.is_some_and(known) {
         notes.push(note(entry, Some(gate), NoteKind::Fault, said.clone()));
     }
     if stale && !told {

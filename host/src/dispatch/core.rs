@@ -11,10 +11,12 @@ use super::{
     asking::Ended,
     entry::{Entry, Write},
     fair::Fair,
+    flight::Flight,
     gate::{Gate, Hold, State},
     keeping::Keeping,
     owners::{self, Owners},
     pace::Pace,
+    quarantine::Quarantine,
     reading::Reading,
     writes::Writes,
 };
@@ -38,6 +40,8 @@ pub struct Options {
     pub writes_per_second: u32,
     /// `--kube-api-burst`: writes at once. Default 500.
     pub write_burst: u32,
+    /// A check whose plugin breaks off again and again is called rarely. Default true.
+    pub quarantine: bool,
 }
 
 impl Default for Options {
@@ -49,6 +53,7 @@ impl Default for Options {
             max_override: Duration::from_hours(24),
             writes_per_second: 200,
             write_burst: 500,
+            quarantine: true,
         }
     }
 }
@@ -73,6 +78,7 @@ pub struct Core {
     pub(super) rng: fastrand::Rng,
     pub(super) keeping: Keeping,
     pub(super) reading: Reading,
+    pub(super) quarantine: Quarantine,
     /// For each scope, the number of its list.
     lists: HashMap<u32, u32>,
     /// The scopes that have been listed once.
@@ -101,28 +107,8 @@ pub(super) enum Wake {
     Override(Arc<str>),
     /// Kubelet's Ready has disagreed for long.
     Disagrees(Arc<str>),
-}
-
-/// A call in flight.
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
-pub(super) struct Flight {
-    pub(super) key: GateKey,
-    pub(super) check: Arc<str>,
-    pub(super) generation: u64,
-    /// The generation and the digest of the pod that is judged.
-    pub(super) judged: u64,
-    pub(super) digest: u64,
-    /// Whether the gate was True at the begin.
-    pub(super) was_true: bool,
-    /// [`Gate::epoch`] at the begin.
-    pub(super) epoch: u32,
-    /// Neither the first one nor one that answers a change.
-    pub(super) periodic: bool,
-    /// The process stood still while it ran.
-    pub(super) stalled: bool,
-    /// It waits, or has waited, for an answer from outside.
-    pub(super) outside: bool,
+    /// A check in quarantine may be called once.
+    Probe(Arc<str>),
 }
 
 impl Core {
@@ -144,6 +130,7 @@ impl Core {
             next_id: 0,
             keeping: Keeping::default(),
             reading: Reading::default(),
+            quarantine: Quarantine::default(),
             lists: HashMap::new(),
             listed: HashSet::new(),
             wary_until: Duration::ZERO,
@@ -167,7 +154,9 @@ impl Core {
                 self.calls.values_mut().for_each(|flight| flight.stalled = true);
             }
             Event::Outside { id } => self.outside(id),
-            Event::Answered { id, answer, keep, reads } => self.answered(id, Ended { answer, keep, reads }, now),
+            Event::Answered { id, answer, keep, reads } => {
+                self.answered(id, Ended { answer, keep, reads: Some(reads) }, now);
+            }
             Event::ObjectsChanged(changes) => self.objects_changed(&changes, now),
             Event::Wrote { id, outcome } => self.wrote(id, &outcome, now),
         }
@@ -197,6 +186,7 @@ impl Core {
                 }
                 Some((_, Wake::Override(uid))) => self.end_overrides(&uid, now),
                 Some((_, Wake::Disagrees(uid))) => self.disagrees(&uid),
+                Some((_, Wake::Probe(check))) => self.probe(&check, now),
                 Some((_, Wake::Pace)) | None => {}
             }
         }
@@ -313,6 +303,7 @@ impl Core {
         for gate in &mut entry.gates {
             self.keeping.forget(gate);
             self.reading.forget(uid, gate);
+            self.quarantine.forget(&entry.uid, gate);
             if let Some(at) = gate.timer {
                 self.timers.remove(&(at, Wake::Gate(gate.key(&entry.uid))));
             }

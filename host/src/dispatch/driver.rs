@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{Action, Call, Core, Event, Note, Now, Options, Outcome, Patch, Rule, Rules, Writer};
+use super::{Action, Call, Core, Event, Note, Now, Options, Outcome, Patch, Rule, Rules, Spared, Writer};
 use crate::{
     catalog::{Live, Snapshot},
     sandbox::{Evaluated, Evaluation},
@@ -35,6 +35,8 @@ pub trait Observer: Send + 'static {
     fn wrote(&mut self, patch: &Patch, outcome: &Outcome, took: Duration);
     /// Something happened that people should hear of.
     fn noted(&mut self, note: &Note);
+    /// A call was not made.
+    fn spared(&mut self, _: &Spared) {}
     /// A batch of events has been worked off, or the time that [`Observer::again`] named has come.
     fn changed(&mut self, core: &Core);
     /// When to call [`Observer::changed`] again even though nothing happens.
@@ -101,6 +103,7 @@ pub async fn drive<W: Writer>(
                 Action::Call(call) => start_call(&mut tasks, &snapshot, call, &waits)?,
                 Action::Patch(patch) => start_write(&mut tasks, &writer, patch),
                 Action::Note(note) => observer.noted(&note),
+                Action::Spared(spared) => observer.spared(&spared),
             }
         }
         observer.changed(&core);

@@ -9,14 +9,17 @@ mod core;
 mod driver;
 mod entry;
 mod fair;
+mod flight;
 mod gate;
 mod keeping;
 mod note;
 mod overriding;
 mod owners;
 mod pace;
+mod quarantine;
 mod reading;
 mod ruling;
+mod sparing;
 mod view;
 mod writes;
 
@@ -151,6 +154,19 @@ pub enum Action {
     Patch(Patch),
     /// Tell people.
     Note(Note),
+    /// Count it: nothing has to be done.
+    Spared(Spared),
+}
+
+/// A gate was due while its check is in quarantine: that was taken for a fault, and nobody is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spared {
+    /// The gate.
+    pub key: GateKey,
+    /// The check that answers it.
+    pub check: Arc<str>,
+    /// The check's generation.
+    pub generation: u64,
 }
 
 /// Something that people should hear of: in the log, as an Event on the pod, in a metric.
@@ -182,6 +198,10 @@ pub enum NoteKind {
     Fault,
     /// There has been no verdict for 5 minutes.
     Stale,
+    /// Its check is called rarely from now on: the plugin broke off on one gate after the other.
+    Quarantined,
+    /// Its check is asked as ever again.
+    QuarantineEnded,
     /// It would turn from True, and the disruption budget holds it.
     HeldByBudget,
     /// It would turn from True, and has done so too often in the last minute.

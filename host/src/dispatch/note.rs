@@ -5,12 +5,14 @@ use crate::decide::Status;
 
 impl NoteKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Turned(Status::True),
         Self::Turned(Status::False),
         Self::Turned(Status::Unknown),
         Self::Fault,
         Self::Stale,
+        Self::Quarantined,
+        Self::QuarantineEnded,
         Self::HeldByBudget,
         Self::HeldByDamper,
         Self::Contested,
@@ -31,6 +33,8 @@ impl NoteKind {
             Self::Turned(Status::Unknown) => "GateUnknown",
             Self::Fault => "GateFault",
             Self::Stale => "GateStale",
+            Self::Quarantined => "Quarantined",
+            Self::QuarantineEnded => "QuarantineEnded",
             Self::HeldByBudget => "HeldByBudget",
             Self::HeldByDamper => "HeldByDamper",
             Self::Contested => "GateContested",
@@ -47,9 +51,14 @@ impl NoteKind {
     /// Whether somebody should look. An answer is none of these cases, whatever it is.
     pub fn is_warning(self) -> bool {
         match self {
-            Self::Turned(_) | Self::Restarted | Self::OverrideEnded | Self::DryRunDiffers => false,
+            Self::Turned(_)
+            | Self::QuarantineEnded
+            | Self::Restarted
+            | Self::OverrideEnded
+            | Self::DryRunDiffers => false,
             Self::Fault
             | Self::Stale
+            | Self::Quarantined
             | Self::HeldByBudget
             | Self::HeldByDamper
             | Self::Contested

@@ -22,6 +22,7 @@ impl Core {
         let concerned =
             self.pods.values().filter(|entry| begins || entry.gates.iter().any(|g| moved.contains(&g.kind)));
         let uids: Vec<_> = concerned.map(|entry| entry.uid.clone()).collect();
+        self.end_quarantines();
         self.assign_all(uids, now);
     }
 
@@ -69,6 +70,7 @@ impl Core {
                 self.keeping.forget(gate);
             }
             self.reading.forget(uid, gate);
+            self.quarantine.forget(uid, gate);
             gate.forget();
             gate.rule = rule;
             if let Some(at) = gate.timer.take() {

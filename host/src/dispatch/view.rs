@@ -44,6 +44,8 @@ pub struct Tally {
     pub held: BTreeMap<Arc<str>, u64>,
     /// Without a verdict for 5 minutes.
     pub stale: BTreeMap<Arc<str>, u64>,
+    /// 1 for a check in quarantine, 0 for any other.
+    pub quarantined: BTreeMap<Arc<str>, u64>,
     /// Overridden.
     pub overridden: BTreeMap<Arc<str>, u64>,
     /// By dry-run check: those that it would decide differently.
@@ -102,6 +104,9 @@ impl Core {
             let count = |of: &mut BTreeMap<Arc<str>, u64>, counts: bool| {
                 *of.entry(rule.check.clone()).or_default() += u64::from(counts);
             };
+            if !tally.quarantined.contains_key(&rule.check) {
+                tally.quarantined.insert(rule.check.clone(), self.quarantine.fault(&rule.check).is_some().into());
+            }
             let rare = gate.rare.as_ref();
             if gate.dry_run {
                 count(&mut tally.differs, rare.is_some_and(|rare| rare.differs));

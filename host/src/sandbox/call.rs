@@ -29,13 +29,14 @@ use super::{
     output::Output,
     reach::{Asked, Reach, Refusal, Refusals, Waits},
     source::Reads,
+    spent::Spent,
     ticker::TICK,
     turn::Turn,
     wasi,
 };
 use crate::{
     check::Limit,
-    decide::{Fault, FaultKind, Status, Verdict, sanitize},
+    decide::{Blame, Fault, FaultKind, Status, Verdict, sanitize},
 };
 
 /// No timeout is longer.
@@ -61,6 +62,7 @@ pub(super) struct State {
     /// ... and what is to be kept instead, if it ends with a verdict.
     pub(super) keep: Option<Arc<[u8]>>,
     limiter: Limiter,
+    spent: Spent,
 }
 
 impl State {
@@ -221,9 +223,9 @@ where
     let deadline = Instant::now() + call.timeout.min(LONGEST);
     let granted = call.grant.0.clone();
     let allowance = granted.as_deref().map_or(shared.ceilings, |granted| granted.allowance);
-    let output = Output::new(&allowance);
+    let (output, spent) = (Output::new(&allowance), Spent::new());
     let task = {
-        let (shared, code, output) = (shared.clone(), code.clone(), output.clone());
+        let (shared, code, output, spent) = (shared.clone(), code.clone(), output.clone(), spent.clone());
         let Call { now, chance, grant, asked, kept, refusals, reads, waits, .. } = call.clone();
         let own = |line: fn(&Granted) -> &Arc<Semaphore>| grant.0.as_deref().map(|granted| line(granted).clone());
         let mut place = Turn::new(own(|granted| &granted.places), shared.places.clone());
@@ -237,7 +239,7 @@ where
             let _running = shared.ticker.running();
             let wasi = wasi::context(now, chance, &shared.chance, &output);
             let (keep, table, limiter) = (None, table(&allowance), Limiter::new(allowance));
-            let state = State { wasi, table, now, output, reach, reads, turn, long, kept, keep, limiter };
+            let state = State { wasi, table, now, output, reach, reads, turn, long, kept, keep, limiter, spent };
             let mut store = store(&shared, state, &allowance, deadline);
             let instance = code.pre.instantiate_async(&mut store).await?;
             let plugin = code.indices.load(&mut store, &instance).map_err(|error| error.context(WrongTypes))?;
@@ -246,13 +248,14 @@ where
             answer
         }
     };
-    let answer = supervise(shared.guests(), deadline, task).await;
+    let answer = supervise(shared.guests(), deadline, spent.clone().watch(task)).await;
     let rate = granted.as_deref().map_or(&shared.log, |granted| &granted.log);
     output.log(call.name, call.check, &call.pod, rate);
     answer.map_err(|ended| {
         tracing::debug!(call = call.name, check = call.check, pod = call.pod, ?ended, "a call ended without an answer");
         let (timeout, ceilings, for_check) = (call.timeout, shared.ceilings, call.name == EVALUATE);
         let fault = fault(&ended, &Had { timeout, allowance, ceilings, for_check }, &output);
+        let fault = Fault { blame: spent.blame(&fault), ..fault };
         Failed { ended, fault }
     })
 }
@@ -353,6 +356,7 @@ fn guest_fault(f: &types::Fault) -> Fault {
             types::FaultKind::Internal => FaultKind::Internal,
             types::FaultKind::Other(_) => FaultKind::Other,
         },
+        blame: Blame::Answer,
         reason: sanitize::reason(&f.reason),
         message: sanitize::message(&f.message),
         retry_after: f.retry_after_ms.map(sanitize::delay),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     check::Limit,
-    decide::{Fault, FaultKind, sanitize},
+    decide::{Blame, Fault, FaultKind, sanitize},
 };
 
 /// The reasons of faults that the host makes: a closed set, which people write alerts against.
@@ -100,7 +100,8 @@ pub(super) fn fault(ended: &Ended, had: &Had, output: &Output) -> Fault {
             message = format!("{message}; its output ends: {tail}");
         }
     }
-    Fault { kind, reason: reason.to_owned(), message: sanitize::message(&message), retry_after: None }
+    let blame = if reason == reasons::HOST_ERROR { Blame::Nothing } else { Blame::Code };
+    Fault { kind, blame, reason: reason.to_owned(), message: sanitize::message(&message), retry_after: None }
 }
 
 impl Had {

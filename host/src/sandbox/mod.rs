@@ -47,6 +47,7 @@ mod output;
 mod pod;
 mod reach;
 mod source;
+mod spent;
 mod tcp;
 mod ticker;
 mod turn;

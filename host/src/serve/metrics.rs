@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::labels::{AGREE_SECONDS, Answered, ByCheck, CALL_SECONDS, Noted, Refused, Standing, WAIT_SECONDS, Written};
 use crate::{
     decide::Status,
-    dispatch::{Call, Core, Note, NoteKind, Observer, Outcome, Patch},
+    dispatch::{Call, Core, Note, NoteKind, Observer, Outcome, Patch, Spared},
     sandbox::{Evaluated, IMPORTS},
 };
 
@@ -26,6 +26,7 @@ pub struct Metrics {
     evaluations: Family<Answered, Counter>,
     refusals: Family<Refused, Counter>,
     evaluation: Family<ByCheck, Histogram, fn() -> Histogram>,
+    spared: Family<ByCheck, Counter>,
     queue: Histogram,
     patches: Family<Written, Counter>,
     patch: Histogram,
@@ -35,6 +36,7 @@ pub struct Metrics {
     gates: Family<Standing, Gauge>,
     held: Family<ByCheck, Gauge>,
     stale: Family<ByCheck, Gauge>,
+    quarantined: Family<ByCheck, Gauge>,
     overridden: Family<ByCheck, Gauge>,
     differing: Family<ByCheck, Gauge>,
     /// What `gates` holds, so that checks that are gone can be taken out.
@@ -62,6 +64,7 @@ impl Metrics {
             evaluations: Family::default(),
             refusals: Family::default(),
             evaluation: Family::new_with_constructor(|| Histogram::new(CALL_SECONDS)),
+            spared: Family::default(),
             queue: Histogram::new(WAIT_SECONDS),
             patches: Family::default(),
             patch: Histogram::new(WAIT_SECONDS),
@@ -71,6 +74,7 @@ impl Metrics {
             gates: Family::default(),
             held: Family::default(),
             stale: Family::default(),
+            quarantined: Family::default(),
             overridden: Family::default(),
             differing: Family::default(),
             counted: HashSet::new(),
@@ -105,6 +109,8 @@ impl Metrics {
         r.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         r.register("evaluations", "Calls of plugins that ended, by what they answered", self.evaluations.clone());
         seconds(r, "evaluation", "How long calls of plugins took, from being let in", self.evaluation.clone());
+        let spared = "Calls that were not made because the check was in quarantine";
+        r.register("evaluations_spared", spared, self.spared.clone());
         r.register("refusals", "What plugins asked for in vain, by check and import", self.refusals.clone());
         seconds(r, "queue", "How long gates were due before their call was let in", self.queue.clone());
         r.register("patches", "Writes of conditions, by what came of them", self.patches.clone());
@@ -116,6 +122,8 @@ impl Metrics {
         r.register("gates", "Gates by check and by the status that stands on the pod", self.gates.clone());
         r.register("gates_held", "Gates that would turn from True and are held, by check", self.held.clone());
         r.register("gates_stale", "Gates without a verdict for 5 minutes, by check", self.stale.clone());
+        let quarantined = "Whether a check is in quarantine: 1, else 0";
+        r.register("check_quarantined", quarantined, self.quarantined.clone());
         r.register("gates_overridden", "Gates that are overridden, by check", self.overridden.clone());
         let differing = "Gates that a dry-run check would decide differently, by dry-run check";
         r.register("dry_run_differing_gates", differing, self.differing.clone());
@@ -170,8 +178,9 @@ impl Metrics {
             self.gates.remove(gone);
         }
         self.counted = counted;
-        let by_check = [&self.held, &self.stale, &self.overridden, &self.differing];
-        for (family, counts) in by_check.into_iter().zip([tally.held, tally.stale, tally.overridden, tally.differs]) {
+        let by_check = [&self.held, &self.stale, &self.quarantined, &self.overridden, &self.differing];
+        let counted = [tally.held, tally.stale, tally.quarantined, tally.overridden, tally.differs];
+        for (family, counts) in by_check.into_iter().zip(counted) {
             // Set before others are taken out, so that no scrape sees a gap.
             let gone: Vec<_> = self.checks.iter().filter(|check| !counts.contains_key(*check)).cloned().collect();
             self.checks.extend(counts.keys().cloned());
@@ -192,6 +201,7 @@ impl Observer for Metrics {
         self.evaluation.get_or_create(&ByCheck { check: call.check.clone() }).observe(took.as_secs_f64());
         self.queue.observe(call.waited.as_secs_f64());
         if self.asked.insert(call.check.clone()) {
+            self.spared.get_or_create(&ByCheck { check: call.check.clone() }).inc_by(0);
             for import in IMPORTS {
                 self.refusals.get_or_create(&Refused { check: call.check.clone(), import }).inc_by(0);
             }
@@ -215,6 +225,10 @@ impl Observer for Metrics {
 
     fn noted(&mut self, note: &Note) {
         self.notes.get_or_create(&Noted { reason: note.kind.reason() }).inc();
+    }
+
+    fn spared(&mut self, spared: &Spared) {
+        self.spared.get_or_create(&ByCheck { check: spared.check.clone() }).inc();
     }
 
     fn changed(&mut self, core: &Core) {
@@ -246,155 +260,4 @@ fn seconds(registry: &mut Registry, name: &str, help: &str, metric: impl prometh
 }
 
 #[cfg(test)]
-mod tests {
-    use prometheus_client::encoding::text::encode;
-
-    use super::*;
-    use crate::{
-        decide::{Fault, FaultKind, Verdict},
-        dispatch::{GateKey, Now, Options},
-        pod::{Packed, Pod, Seen},
-        sandbox::Kept,
-    };
-
-    fn text(registry: &Registry) -> String {
-        let mut text = String::new();
-        encode(&mut text, registry).unwrap();
-        text
-    }
-
-    fn call() -> Call {
-        let pod = Packed::new(&Pod::default());
-        let key = GateKey { uid: "u".into(), gate: "example.com/warm".into(), dry_run: false };
-        Call {
-            id: 1,
-            key,
-            check: "warm".into(),
-            generation: 1,
-            pod,
-            now: 0,
-            waited: Duration::from_millis(2),
-            kept: Kept::default(),
-        }
-    }
-
-    fn ended(answer: Result<Verdict, Fault>) -> Evaluated {
-        Evaluated { answer, keep: None, refusals: vec![], reads: vec![] }
-    }
-
-    fn met() -> Verdict {
-        Verdict { status: Status::True, reason: String::new(), message: String::new(), recheck_after: None }
-    }
-
-    #[test]
-    fn the_names_and_units_are_those_that_the_readme_lists() {
-        let (mut metrics, registry) = Metrics::new();
-        // Families with labels show themselves once they have a value.
-        metrics.answered(&call(), &ended(Ok(met())), Duration::ZERO);
-        metrics.gates.get_or_create(&Standing { check: "warm".into(), status: "true" }).set(1);
-        let text = text(&registry);
-        let families: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-        assert_eq!(
-            families,
-            [
-                "gatehost_build info",
-                "gatehost_evaluations counter",
-                "gatehost_evaluation_seconds histogram",
-                "gatehost_refusals counter",
-                "gatehost_queue_seconds histogram",
-                "gatehost_patches counter",
-                "gatehost_patch_seconds histogram",
-                "gatehost_ready_agreement_seconds histogram",
-                "gatehost_gate_events counter",
-                "gatehost_events_dropped counter",
-                "gatehost_gates gauge",
-                "gatehost_catalog_generation gauge",
-                "gatehost_catalog_problems gauge",
-                "gatehost_catalog_load_failures counter",
-                "gatehost_watch_age_seconds gauge",
-                "gatehost_object_watches gauge",
-                "gatehost_objects gauge",
-            ]
-        );
-        assert!(
-            text.contains(&format!("gatehost_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))),
-            "{text}"
-        );
-        assert!(text.contains("gatehost_patches_total{result=\"refused\"} 0"), "{text}");
-    }
-
-    #[test]
-    fn answers_are_counted_by_check_and_result() {
-        let (mut metrics, registry) = Metrics::new();
-        let fault = Fault { kind: FaultKind::Trap, reason: "T".into(), message: String::new(), retry_after: None };
-        metrics.answered(&call(), &ended(Ok(met())), Duration::from_millis(1));
-        metrics.answered(&call(), &ended(Err(fault)), Duration::from_millis(1));
-        let text = text(&registry);
-        assert!(text.contains("gatehost_evaluations_total{check=\"warm\",result=\"true\"} 1"), "{text}");
-        assert!(text.contains("gatehost_evaluations_total{check=\"warm\",result=\"fault\"} 1"), "{text}");
-        assert!(text.contains("gatehost_evaluation_seconds_count{check=\"warm\"} 2"), "{text}");
-        assert!(text.contains("gatehost_queue_seconds_count 2"), "{text}");
-    }
-
-    #[test]
-    fn what_happened_and_what_nobody_was_told_of_is_counted_from_zero() {
-        let (mut metrics, registry) = Metrics::new();
-        metrics.noted(&Note {
-            namespace: "shop".into(),
-            name: "p".into(),
-            uid: "u".into(),
-            gate: None,
-            check: None,
-            kind: NoteKind::Turned(Status::False),
-            message: String::new(),
-        });
-        metrics.event_dropped("limited");
-        let text = text(&registry);
-        for line in [
-            "gatehost_gate_events_total{reason=\"GateFalse\"} 1",
-            "gatehost_gate_events_total{reason=\"HeldByBudget\"} 0",
-            "gatehost_events_dropped_total{reason=\"limited\"} 1",
-            "gatehost_events_dropped_total{reason=\"refused\"} 0",
-        ] {
-            assert!(text.contains(line), "no {line} in {text}");
-        }
-    }
-
-    #[test]
-    fn a_change_that_is_not_counted_at_once_asks_to_be_counted() {
-        let (mut metrics, _registry) = Metrics::new();
-        let core = Core::new(Options::default());
-        metrics.changed(&core);
-        assert_eq!(metrics.again(), None);
-        let pause_ends = Instant::now() + Duration::from_mins(1);
-        metrics.count_after = Some(pause_ends);
-        metrics.changed(&core);
-        assert_eq!(metrics.again(), Some(pause_ends));
-        metrics.count_after = Some(Instant::now());
-        metrics.changed(&core);
-        assert_eq!(metrics.again(), None);
-    }
-
-    #[test]
-    fn a_check_that_is_gone_leaves_no_gates_behind() {
-        use crate::{
-            check::{Policy, Selection},
-            dispatch::{Event, Rule, Rules},
-        };
-        let (mut metrics, registry) = Metrics::new();
-        let (mut core, now) = (Core::new(Options::default()), Now::default());
-        let (select, policy) = (Selection::default(), Policy::default());
-        let rule = Rule { check: "warm".into(), generation: 1, select, policy, memory: None };
-        core.handle(
-            Event::Rules(Rules { live: [("example.com/warm".into(), rule.into())].into(), ..Rules::default() }),
-            now,
-        );
-        let pod = Pod { uid: "u".into(), gates: vec!["example.com/warm".into()], ..Pod::default() };
-        core.handle(Event::Pod(0, Box::new(Seen { pod, ..Seen::default() })), now);
-        metrics.count(&core);
-        assert!(text(&registry).contains("gatehost_gates{check=\"warm\",status=\"none\"} 1"));
-        core.handle(Event::Rules(Rules::default()), now);
-        metrics.count(&core);
-        assert!(!text(&registry).contains("gatehost_gates{"));
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ mod objects;
 mod others;
 mod overriding;
 mod policies;
+mod quarantine;
 mod rates;
 mod readme;
 mod refused;

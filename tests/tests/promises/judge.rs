@@ -6,6 +6,7 @@ use gatehost::{
     check::is_reserved,
     decide::{Condition, Fault, Status, Verdict},
     dispatch::{Call, GateKey, Patch},
+    pod::Pod,
 };
 
 use super::{
@@ -33,25 +34,39 @@ impl World {
         assert!(!reference.waits(&known.pod), "asked before startWhen holds: {call:?} {pod:?}");
         assert_eq!(visible(&pod), visible(&known.pod), "not asked about the pod as it is");
         self.asked.insert(call.id, known.epoch);
+        self.judge_quarantine(call);
     }
 
     /// An answer counts unless the check, the containers or the IP are others by now.
     pub(super) fn judge_answer(&mut self, call: &Call, answer: &Result<Verdict, Fault>) {
         let epoch = self.asked.remove(&call.id);
-        let Some(known) = self.view.get(&*call.key.uid) else { return };
-        let live = GateKey { dry_run: false, ..call.key.clone() };
+        if self.view.get(&*call.key.uid).is_some_and(|known| epoch == Some(known.epoch)) {
+            let status = answer.as_ref().map(|verdict| verdict.status).map_err(|_| ());
+            self.judge_outcome(&call.key, (&call.check, call.generation), status, &call.pod.open());
+        }
+    }
+
+    /// A verdict, or nothing, of a version of a check.
+    pub(super) fn judge_outcome(
+        &mut self,
+        key: &GateKey,
+        by: (&Arc<str>, u64),
+        outcome: Result<Status, ()>,
+        pod: &Pod,
+    ) {
+        let Some(known) = self.view.get(&*key.uid) else { return };
+        let live = GateKey { dry_run: false, ..key.clone() };
         let stands = self.references.get(&live).and_then(|live| live.standing);
-        let Some(reference) = self.references.get_mut(&call.key) else { return };
-        let same = reference.rule.as_ref().is_some_and(|r| r.generation == call.generation && r.check == call.check);
-        if !same || epoch != Some(known.epoch) || reference.waits(&known.pod) || reference.is_done() {
+        let Some(reference) = self.references.get_mut(key) else { return };
+        let same = reference.rule.as_ref().is_some_and(|r| (&r.check, r.generation) == by);
+        if !same || reference.waits(&known.pod) || reference.is_done() {
             return;
         }
-        if call.key.dry_run {
+        if key.dry_run {
             (reference.standing, reference.sent) = (stands, Some(Status::True));
         }
-        let status = answer.as_ref().map(|verdict| verdict.status).map_err(|_| ());
-        reference.answer(status, &call.pod.open(), self.now);
-        if call.key.dry_run && reference.phase == Phase::Decided {
+        reference.answer(outcome, pod, self.now);
+        if key.dry_run && reference.phase == Phase::Decided {
             reference.phase = Phase::Written;
         }
     }
@@ -230,7 +245,7 @@ impl World {
     }
 }
 
-fn judge_override(pod: &gatehost::pod::Pod, uid: &str, kind: &str, status: Status) {
+fn judge_override(pod: &Pod, uid: &str, kind: &str, status: Status) {
     let text = pod.annotations.iter().find(|(key, _)| key == OVERRIDE).map_or("{}", |(_, text)| text);
     let said: serde_json::Value = serde_json::from_str(text).unwrap();
     let one = &said["overrides"][0];

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use gatehost::{
     check::{Policy, Selection, StartWhen},
-    decide::{Fault, FaultKind, Status, Verdict},
+    decide::{Blame, Fault, FaultKind, Status, Verdict},
     dispatch::{Action, Call, Core, Event, Now, Options, Rule, Rules},
     pod::{Pod, Seen},
 };
@@ -109,7 +109,7 @@ fn a_fault_leaves_what_was_kept() {
     let mut bed = Bed::new(None);
     bed.keep("before");
     let call = bed.call();
-    let fault = Fault { kind: FaultKind::Trap, reason: "Trap".into(), message: String::new(), retry_after: None };
+    let fault = Fault { kind: FaultKind::Trap, blame: Blame::Code, reason: "Trap".into(), message: String::new(), retry_after: None };
     bed.end(&call, Err(fault), Some("by a fault"));
     assert_eq!(bed.found(), "before");
 }

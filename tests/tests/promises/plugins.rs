@@ -2,7 +2,7 @@
 
 use gatehost::{
     check::Selection,
-    decide::{Fault, FaultKind, Status, Verdict},
+    decide::{Blame, Fault, FaultKind, Status, Verdict},
     dispatch::{Call, Event},
     pod::Pod,
     sandbox::Read,
@@ -33,8 +33,9 @@ impl World {
     }
 
     pub(crate) fn answer(&mut self, call: &Call, fault: bool) {
-        if fault {
-            return self.reply(call, Self::fault(call));
+        let at = TYPES.iter().position(|kind| *kind == &*call.key.gate);
+        if fault || at.is_some_and(|at| self.broken[at]) {
+            return self.reply(call, Self::fault(call, Blame::Code));
         }
         let status = self.truth(&call.key.gate, call.generation, &call.pod.open());
         self.say(call, status);
@@ -55,11 +56,12 @@ impl World {
 
     pub(crate) fn reply_having_read(&mut self, call: &Call, answer: Result<Verdict, Fault>, reads: Vec<Read>) {
         self.judge_answer(call, &answer);
+        self.account(call, &answer);
         self.core.handle(Event::Answered { id: call.id, answer, keep: None, reads }, self.now);
     }
 
-    pub(crate) fn fault(call: &Call) -> Result<Verdict, Fault> {
-        Err(Fault { kind: FaultKind::Trap, reason: "Trap".into(), message: Self::word(call), retry_after: None })
+    pub(crate) fn fault(call: &Call, blame: Blame) -> Result<Verdict, Fault> {
+        Err(Fault { kind: FaultKind::Trap, blame, reason: "Trap".into(), message: Self::word(call), retry_after: None })
     }
 }
 

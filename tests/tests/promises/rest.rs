@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use gatehost::{
     check::is_reserved,
-    decide::Status,
+    decide::{MAX_QUARANTINE, Status},
     dispatch::{GateKey, Rule},
 };
 
@@ -22,7 +22,10 @@ const LONG: Duration = Duration::from_millis(240_500);
 impl World {
     /// Lets everything come to rest, and checks that each condition says what its check decides.
     pub(crate) fn rest(&mut self) {
-        self.settle(LONG);
+        // Whatever was broken works again, and is noticed after the longest wait of a quarantine.
+        self.broken = [false; 3];
+        let quarantined = self.core.tally().quarantined.values().any(|held| *held > 0);
+        self.settle(if quarantined { LONG + MAX_QUARANTINE } else { LONG });
         for stored in self.cluster.pods.values().filter(|stored| !stored.over) {
             for kind in stored.pod.gates.iter().filter(|kind| !is_reserved(kind) && TYPES.contains(&kind.as_str())) {
                 self.judge_rest(stored, kind);
@@ -80,6 +83,7 @@ impl World {
         if reference.is_done() {
             return;
         }
+        assert_ne!(reference.last, Some(Err(())), "one answer releases, and the next one is a verdict: {reference:?}");
         assert_eq!(reference.decided.unwrap_or(truth), truth, "promise 4: {reference:?}");
         if stands.status == truth.as_str() {
             return;

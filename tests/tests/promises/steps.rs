@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use gatehost::check::{MaxUnready, Mode, OnFault, Policy, StartWhen};
+use gatehost::{
+    check::{MaxUnready, Mode, OnFault, Policy, StartWhen},
+    decide::Blame,
+};
 use proptest::{prelude::*, sample::Index};
 
 use super::world::{Ending, Step};
@@ -15,6 +18,15 @@ fn ending() -> impl Strategy<Value = Ending> {
         1 => Just(Ending::Refused),
         1 => Just(Ending::Lost),
         1 => Just(Ending::AppliedButLost),
+    ]
+}
+
+/// Plugins that break off, for a while, and calls that fail for other reasons.
+fn trouble() -> impl Strategy<Value = Step> {
+    let blame = prop_oneof![Just(Blame::Answer), Just(Blame::Nothing)];
+    prop_oneof![
+        3 => (0..2_usize, any::<bool>()).prop_map(|(gate, broken)| Step::Break { gate, broken }),
+        2 => (any::<Index>(), blame).prop_map(|(which, blame)| Step::Excuse { which, blame }),
     ]
 }
 
@@ -39,6 +51,7 @@ pub(crate) fn plain() -> impl Strategy<Value = Step> {
         1 => any::<Index>().prop_map(Step::RelistOld),
         6 => (any::<Index>(), 0..4_u8).prop_map(|(which, how)| Step::Answer { which, fault: how == 0 }),
         6 => (any::<Index>(), ending()).prop_map(|(which, how)| Step::EndWrite { which, how }),
+        2 => trouble(),
         4 => time(),
         1 => (-3_600_000..3_600_000_i64).prop_map(Step::JumpWall),
     ]
@@ -138,6 +151,7 @@ pub(crate) fn wild() -> impl Strategy<Value = Step> {
         7 => (any::<Index>(), 0..5_u8).prop_map(|(which, how)| Step::Answer { which, fault: how == 0 }),
         7 => (any::<Index>(), ending()).prop_map(|(which, how)| Step::EndWrite { which, how }),
         1 => any::<u8>().prop_map(Step::RestartHost),
+        2 => trouble(),
         4 => time(),
         1 => prop_oneof![9 => Just(0_i64), 1 => -3_600_000..3_600_000_i64].prop_map(Step::JumpWall),
         3 => (1..15_u64).prop_map(Step::Rounds),

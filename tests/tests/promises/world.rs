@@ -8,7 +8,7 @@ use std::{
 
 use gatehost::{
     check::{Policy, Selection, StartWhen},
-    decide::{Condition, Now, Status},
+    decide::{Blame, Condition, Now, Status},
     dispatch::{Action, Call, Core, Event, GateKey, NoteKind, Options, Outcome, Patch, Rule, Rules},
     sandbox::View,
 };
@@ -18,6 +18,7 @@ use super::{
     cluster::{Cluster, NOTE, START, TYPES, Told},
     known::{Known, OVERRIDE},
     plugins::{annotate, selection, set_override},
+    quarantine::Account,
     reference::Reference,
 };
 
@@ -80,6 +81,11 @@ pub(crate) enum Step {
     Relist,
     /// A list from a replica that lags.
     RelistOld(Index),
+    /// The plugins of a gate break off at every call, or do so no more.
+    Break {
+        gate: usize,
+        broken: bool,
+    },
     /// What the plugins of a gate say changes.
     Mood {
         gate: usize,
@@ -93,6 +99,11 @@ pub(crate) enum Step {
     Answer {
         which: Index,
         fault: bool,
+    },
+    /// There is no answer, and it is not the code's fault.
+    Excuse {
+        which: Index,
+        blame: Blame,
     },
     EndWrite {
         which: Index,
@@ -145,6 +156,9 @@ pub(crate) struct World {
     pub(super) writes: VecDeque<Duration>,
     pub(crate) sent: usize,
     pub(super) mood: [u64; 3],
+    pub(super) broken: [bool; 3],
+    /// By check, what the model knows of its faults.
+    pub(super) accounts: BTreeMap<Arc<str>, Account>,
     pub(super) moods: [View; 3],
     pub(super) mood_version: u64,
     pub(super) jumped: bool,
@@ -191,6 +205,8 @@ impl World {
             writes: VecDeque::new(),
             sent: 0,
             mood: [0; 3],
+            broken: [false; 3],
+            accounts: BTreeMap::new(),
             moods: [View::new(1), View::new(2), View::new(3)],
             mood_version: 1,
             jumped: false,
@@ -264,6 +280,7 @@ impl World {
             }
             Step::Relist => self.relist(None),
             Step::RelistOld(which) => self.relist(Some(which)),
+            Step::Break { gate, broken } => self.broken[gate] = broken,
             Step::Mood { gate, mood } => self.mood[gate] = mood.into(),
             Step::Object { gate, mood } => {
                 self.mood[gate] = mood.into();
@@ -278,7 +295,11 @@ impl World {
                 let patch = self.patches.swap_remove(which.index(self.patches.len()));
                 self.end_write(&patch, how);
             }
-            Step::Answer { .. } | Step::EndWrite { .. } => {}
+            Step::Excuse { which, blame } if !self.calls.is_empty() => {
+                let call = self.calls.swap_remove(which.index(self.calls.len()));
+                self.reply(&call, Self::fault(&call, blame));
+            }
+            Step::Answer { .. } | Step::Excuse { .. } | Step::EndWrite { .. } => {}
             Step::RestartHost(arrive) => self.restart_host(arrive),
             Step::Rounds(seconds) => self.settle(Duration::from_secs(seconds)),
             Step::Pass(ms) => {
@@ -316,6 +337,7 @@ impl World {
     fn take_rules(&mut self) {
         self.rules.scanned = true;
         self.core.handle(Event::Rules(self.rules.clone()), self.now);
+        self.close_accounts();
         self.assign();
     }
 
@@ -331,6 +353,7 @@ impl World {
         self.turns.clear();
         self.view.clear();
         self.references.clear();
+        self.accounts.clear();
         self.texts.clear();
         self.flaps.clear();
         self.writes.clear();
@@ -387,6 +410,7 @@ impl World {
                     self.patches.push(patch);
                 }
                 Action::Note(note) => self.notes.push((note.kind, note.message)),
+                Action::Spared(spared) => self.judge_spared(&spared),
             }
         }
     }

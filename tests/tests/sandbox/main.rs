@@ -10,6 +10,7 @@ use gatehost::{
     sandbox::{Evaluation, Grant, Kept, Plugin, Sandbox},
 };
 
+mod blast;
 mod keep;
 mod limits;
 mod load;

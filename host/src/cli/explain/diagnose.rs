@@ -191,6 +191,7 @@ fn wrong(gate: &Gate, pod: &Pod, gates: &[Gate]) -> Vec<Finding> {
         pod: &pod.name,
         gate: name,
         status: &condition.status,
+        quarantined: reasons::is_quarantined(condition),
         containers_ready: is_true(pod, "ContainersReady"),
         scheduled: pod.node.is_some(),
     };

@@ -1,6 +1,6 @@
 //! The reasons that the host itself writes, in words, and what to do about each. Pure.
 
-use super::report::Kind;
+use super::report::{Condition, Kind};
 use crate::decide::reason;
 
 /// What the words depend on.
@@ -10,13 +10,34 @@ pub(super) struct Around<'a> {
     pub(super) gate: &'a str,
     /// The condition's status.
     pub(super) status: &'a str,
+    /// See [`is_quarantined`].
+    pub(super) quarantined: bool,
     pub(super) containers_ready: bool,
     pub(super) scheduled: bool,
 }
 
+/// What a quarantine means, and what to do.
+const QUARANTINED: (&str, &str) = (
+    "the check is in quarantine: its plugin broke off on one gate after the other, so for now one gate is asked at a time, \
+     at least every 5 min; what the check's onFault says of faults counts until then",
+    "mend the plugin or its config: a new file is asked at once, and so are all gates when an old one answers once",
+);
+
+/// Whether the check is in quarantine, by the fault that the host's own text tells of.
+pub(super) fn is_quarantined(condition: &Condition) -> bool {
+    let told = condition.message.strip_prefix("since ").and_then(|said| said.split_once(": "));
+    let by = |(_, fault): (&str, &str)| {
+        fault.strip_prefix(reason::QUARANTINED).is_some_and(|rest| rest.starts_with(": "))
+    };
+    condition.reason == reason::QUARANTINED || reason::is_ours(&condition.reason) && told.is_some_and(by)
+}
+
 /// What a condition with this reason means, and what to do next; nothing for a reason that a check gave.
 pub(super) fn explain(given: &str, around: Around<'_>) -> Option<(Kind, String, String)> {
-    let Around { pod, gate, status, containers_ready, scheduled } = around;
+    let Around { pod, gate, status, quarantined, containers_ready, scheduled } = around;
+    if quarantined {
+        return Some((Kind::Quarantined, QUARANTINED.0.to_owned(), QUARANTINED.1.to_owned()));
+    }
     let host = "the wait is over, but no host has answered since: look at the host's /readyz and log";
     let (kind, message, next) = match given {
         reason::WAITING_FOR_CONTAINERS if containers_ready => {
@@ -96,7 +117,7 @@ mod tests {
     use super::*;
 
     /// Those that design and README name.
-    const ALL: [&str; 11] = [
+    const ALL: [&str; 12] = [
         "WaitingForContainers",
         "WaitingForSchedule",
         "InitialDelay",
@@ -107,23 +128,50 @@ mod tests {
         "FaultHeld",
         "HeldByBudget",
         "HeldByDamper",
+        "Quarantined",
         "Overridden",
     ];
 
     fn around(ready: bool) -> Around<'static> {
-        Around { pod: "web-0", gate: "a.io/b", status: "True", containers_ready: ready, scheduled: ready }
+        let (pod, gate, status, quarantined) = ("web-0", "a.io/b", "True", false);
+        Around { pod, gate, status, quarantined, containers_ready: ready, scheduled: ready }
     }
 
     #[test]
     fn each_reason_of_the_host_is_explained_under_its_own_name() {
         for reason in ALL {
             for ready in [true, false] {
-                let (kind, message, next) = explain(reason, around(ready)).unwrap();
+                let quarantined = reason == "Quarantined";
+                let around = Around { quarantined, ..around(ready) };
+                let (kind, message, next) = explain(reason, around).unwrap();
                 assert_eq!(format!("{kind:?}"), reason);
                 assert!(!message.is_empty() && !next.is_empty() && !next.contains('\n'));
             }
         }
         assert_eq!(explain("NotApproved", around(true)), None);
+    }
+
+    #[test]
+    fn a_quarantine_is_known_by_the_fault_that_the_hosts_own_text_tells_of() {
+        let condition = |reason: &str, message: &str| Condition {
+            status: "True".into(),
+            reason: reason.into(),
+            message: message.into(),
+            since: None,
+            observed_generation: None,
+            writer: None,
+        };
+        for (reason, message, is) in [
+            ("Quarantined", "since 2026-01-01T00:00:00Z: the plugin broke off", true),
+            ("FaultHeld", "since 2026-01-01T00:00:00Z: Quarantined: the plugin broke off", true),
+            ("NoVerdictYet", "since 2026-01-01T00:00:00Z: Quarantined: the plugin broke off", true),
+            ("FaultHeld", "since 2026-01-01T00:00:00Z: Trap: Quarantined: says the plugin", false),
+            ("Cold", "since 2026-01-01T00:00:00Z: Quarantined: says the plugin", false),
+        ] {
+            assert_eq!(is_quarantined(&condition(reason, message)), is, "{reason}: {message}");
+        }
+        let around = Around { quarantined: true, ..around(true) };
+        assert_eq!(explain("FaultHeld", around).unwrap().0, Kind::Quarantined);
     }
 
     #[test]

@@ -132,6 +132,8 @@ pub(super) enum Kind {
     HeldByBudget,
     /// As above.
     HeldByDamper,
+    /// The check is not asked about this gate for now, whatever the reason says.
+    Quarantined,
     /// As above.
     Overridden,
 }

@@ -93,6 +93,7 @@ fn action(kind: NoteKind) -> &'static str {
     match kind {
         NoteKind::Turned(_) | NoteKind::Restarted | NoteKind::Contested => "WriteCondition",
         NoteKind::Fault | NoteKind::Stale | NoteKind::NotAnswered => "AskCheck",
+        NoteKind::Quarantined | NoteKind::QuarantineEnded => "Quarantine",
         NoteKind::HeldByBudget | NoteKind::HeldByDamper => "HoldCondition",
         NoteKind::Overridden | NoteKind::OverrideEnded | NoteKind::OverrideRefused => "Override",
         NoteKind::DryRunDiffers => "DryRun",

@@ -46,7 +46,7 @@ impl Grants {
 
 impl Granted {
     fn is_of(&self, check: &Check) -> bool {
-        let Check { name, allow, limits, .. } = &self.check;
-        (name, allow, limits) == (&check.name, &check.allow, &check.limits)
+        let Check { name, allow, limits, instances, .. } = &self.check;
+        (name, allow, limits, instances) == (&check.name, &check.allow, &check.limits, &check.instances)
     }
 }

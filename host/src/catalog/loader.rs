@@ -38,9 +38,7 @@ impl Loader for Sandbox {
     const MAX_FILE: u64 = MAX_FILE;
 
     async fn load(&self, bytes: Vec<u8>) -> Result<Plugin, Refusal> {
-        Self::load(self, bytes).await.map_err(|error| {
-            Refusal { error: one_line(&error), again: error.may_pass() }
-        })
+        Self::load(self, bytes).await.map_err(|error| Refusal { error: one_line(&error), again: error.may_pass() })
     }
 
     fn grant(&self, check: &Check) -> Result<Grant, String> {

@@ -133,17 +133,8 @@ pub(super) fn read_limits(spec: &Object, to: &mut Complaints) -> Option<Limits> 
     object.only(&Limit::ALL.map(Limit::field), to);
     let mut limits = Limits::default();
     for limit in Limit::ALL {
-        let Some(node) = object.get(limit.field()) else { continue };
-        let text = match &node.value {
-            Value::Text(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            _ => String::new(),
-        };
-        match limit.read(&text) {
-            Ok(value) => {
-                limits.0.insert(limit, value);
-            }
-            Err(expected) => object.mismatch(limit.field(), node, &expected, to),
+        if let Some(Some(value)) = read_value(&object, limit.field(), limit, to) {
+            limits.0.insert(limit, value);
         }
     }
     (to.errors.len() == before).then_some(limits)
@@ -197,6 +188,23 @@ mod tests {
         assert_eq!(Limits::read_pair("handles=10"), Ok((Limit::Handles, 10)));
         for wrong in ["memory", "memory=", "memory=1Ki", "handles=1Ki", "stack=1Mi", ""] {
             assert!(Limits::read_pair(wrong).is_err(), "{wrong}");
+        }
+    }
+}
+
+/// Reads a field that holds what a limit may be set to, if it is there; nothing at all where it is wrong.
+pub(super) fn read_value(object: &Object, name: &str, limit: Limit, to: &mut Complaints) -> Option<Option<u32>> {
+    let Some(node) = object.get(name) else { return Some(None) };
+    let text = match &node.value {
+        Value::Text(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    match limit.read(&text) {
+        Ok(value) => Some(Some(value)),
+        Err(expected) => {
+            object.mismatch(name, node, &expected, to);
+            None
         }
     }
 }

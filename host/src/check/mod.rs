@@ -7,6 +7,7 @@ use crate::pod::Seen;
 mod allow;
 mod document;
 mod fields;
+mod instances;
 mod limits;
 mod names;
 mod node;
@@ -19,6 +20,7 @@ mod spec;
 mod tests;
 
 pub use allow::{Allow, ClientFiles, Host, HttpEntry, ObjectEntry, Scheme, TcpEntry, http_entry};
+pub use instances::{Instances, Reuse};
 pub use limits::{Limit, Limits};
 pub use names::{is_label, is_plugin_file, is_reserved, is_subdomain};
 pub use policy::{MaxUnready, Mode, OnFault, Policy, StartWhen};
@@ -48,6 +50,8 @@ pub struct Check {
     pub allow: Allow,
     /// `spec.limits`: how much a call of its plugin may use, where it is not the usual.
     pub limits: Limits,
+    /// `spec.instances` and `spec.reuse`: how many calls an instance of its plugin serves.
+    pub instances: Instances,
     /// `spec.select`: whose gates it answers.
     pub select: Selection,
     /// When its gates turn and when they do not.

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use super::{
     Check, MaxUnready, Mode, OnFault, Policy, Selection, Selector, StartWhen,
     fields::{Complaints, Object},
+    instances::read_instances,
     is_label, is_plugin_file, is_reserved,
     limits::read_limits,
     names::is_qualified,
@@ -19,7 +20,7 @@ const DELAY: RangeInclusive<u64> = 0..=MOST as u64;
 const TIMEOUT: RangeInclusive<u64> = 1..=60;
 const FLAPS: RangeInclusive<u32> = 1..=6000;
 
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 21] = [
     "gate",
     "plugin",
     "config",
@@ -28,6 +29,8 @@ const FIELDS: [&str; 19] = [
     "periodSeconds",
     "timeoutSeconds",
     "limits",
+    "instances",
+    "reuse",
     "initialDelaySeconds",
     "successThreshold",
     "failureThreshold",
@@ -48,6 +51,7 @@ pub(super) fn read(spec: &Object, name: Option<&str>, to: &mut Complaints) -> Op
     let config = spec.json_object("config", to);
     let allow = read_allow(spec, to);
     let limits = read_limits(spec, to);
+    let instances = read_instances(spec, to);
     let select = read_select(spec, to);
     let policy = read_policy(spec, to);
     let timeout = spec.seconds("timeoutSeconds", 1, TIMEOUT, to);
@@ -61,6 +65,7 @@ pub(super) fn read(spec: &Object, name: Option<&str>, to: &mut Complaints) -> Op
         dry_run: dry_run?,
         allow: allow?,
         limits: limits?,
+        instances: instances?,
         select: select?,
         policy: policy?,
     };

@@ -27,6 +27,7 @@ fn good() -> Check {
         allow: Allow::default(),
         dry_run: false,
         limits: Limits::default(),
+        instances: Instances::Fresh,
         select: Selection::default(),
         policy: Policy { period: Duration::from_secs(30), ..Policy::default() },
     }
@@ -89,7 +90,7 @@ fn an_unknown_field_is_named_with_the_nearest_known_one() {
     assert_eq!(
         changed("  periodSeconds: 30", "  zzzzzzzzzzzz: 30"),
         ["line 8: spec.zzzzzzzzzzzz: unknown field; known here: gate, plugin, config, allow, select, \
-          periodSeconds, timeoutSeconds, limits, initialDelaySeconds, successThreshold, failureThreshold, startWhen, mode, \
+          periodSeconds, timeoutSeconds, limits, instances, reuse, initialDelaySeconds, successThreshold, failureThreshold, startWhen, mode, \
           onFault, maxStaleSeconds, maxUnready, maxFlapsPerMinute, dryRun, override"]
     );
     assert_eq!(

@@ -5,9 +5,9 @@ use super::{
         dns::{Failure, Host},
         reach::FailureKind,
     },
-    call::State,
     net::{Net, Trouble, Unconnected, reachable},
     reach::failure,
+    state::State,
 };
 use crate::check;
 

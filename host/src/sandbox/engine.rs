@@ -21,12 +21,12 @@ use wasmtime::{
 
 use super::{
     Options, bindings,
-    cache::{Cache, Caches},
-    call::State,
-    compile::{Compiler, Compiling},
+    cache::Cache,
+    compile::Compiling,
     limits::{ASYNC_STACK, Allowance, CALLS, INSTANCES, MEMORIES, PLACES, STACK, TABLES},
     lograte::LogRate,
     net::Net,
+    state::State,
     ticker::Ticker,
     wasi::{self, Chance},
 };
@@ -77,6 +77,8 @@ pub(super) struct Shared {
     pub(super) places: Arc<Semaphore>,
     /// How many of them one check may have.
     pub(super) places_of_a_check: usize,
+    /// As many permits as instances may wait for their next call.
+    pub(super) spare: Arc<Semaphore>,
     /// What no call may exceed.
     pub(super) ceilings: Allowance,
     /// What of the output of calls that are for no check reaches the log.
@@ -104,6 +106,7 @@ impl Shared {
             long: Arc::new(Semaphore::new(workers() - 1)),
             places: Arc::new(Semaphore::new(places as usize)),
             places_of_a_check: (places as usize / 2).max(1),
+            spare: Arc::new(Semaphore::new(spare(places) as usize)),
             log: LogRate::new(ceilings.of(Limit::LogPerSecond)),
             ceilings,
             net: Arc::new(net),
@@ -152,18 +155,26 @@ fn guests() -> std::io::Result<Runtime> {
         .build()
 }
 
+/// How many instances may wait for their next call, where so many calls have room.
+fn spare(calls: u32) -> u32 {
+    calls / 4
+}
+
 /// The engine, what its code is compiled for, and for how many instances at once it has room.
 fn engine(ceilings: &Allowance) -> anyhow::Result<(Engine, Room, u32)> {
     let mut refused = None;
     let mut pooling = config(Cpu::Native, Room::Pool).map_err(convert)?;
     for calls in [PLACES, CALLS, FEW_CALLS] {
-        match Engine::new(pooling.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(calls, ceilings)))) {
+        match Engine::new(
+            pooling.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(calls + spare(calls), ceilings))),
+        ) {
             Ok(engine) => return Ok((engine, Room::Pool, calls)),
             Err(error) => refused = Some(error),
         }
     }
     // A small address space (`ulimit -v`): memories are reserved one by one.
-    let engine = on_demand(Cpu::Native, Room::Little).map_err(convert).context("cannot start the WebAssembly engine")?;
+    let engine =
+        on_demand(Cpu::Native, Room::Little).map_err(convert).context("cannot start the WebAssembly engine")?;
     tracing::warn!(
         reason = refused.map(|error| format!("{error:#}")),
         "no address space for a pool of plugin instances: calls are slower and {FEW_CALLS} run at once"
@@ -216,7 +227,10 @@ fn config(cpu: Cpu, room: Room) -> wasmtime::Result<Config> {
         .wasm_multi_memory(false)
         .wasm_backtrace_max_frames(None);
     if room == Room::Little {
-        config.memory_reservation(Limit::Memory.usual().into()).memory_guard_size(64 << 10).memory_reservation_for_growth(0);
+        config
+            .memory_reservation(Limit::Memory.usual().into())
+            .memory_guard_size(64 << 10)
+            .memory_reservation_for_growth(0);
     }
     if cpu == Cpu::Baseline {
         // Of a target that is named, nothing is assumed but what its architecture promises.
@@ -225,13 +239,13 @@ fn config(cpu: Cpu, room: Room) -> wasmtime::Result<Config> {
     Ok(config)
 }
 
-fn pool(calls: u32, ceilings: &Allowance) -> PoolingAllocationConfig {
+fn pool(instances: u32, ceilings: &Allowance) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(calls)
-        .total_core_instances(calls * INSTANCES)
-        .total_memories(calls * MEMORIES)
-        .total_tables(calls * TABLES)
-        .total_stacks(calls)
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * INSTANCES)
+        .total_memories(instances * MEMORIES)
+        .total_tables(instances * TABLES)
+        .total_stacks(instances)
         .max_core_instances_per_component(INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)

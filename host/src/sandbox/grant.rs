@@ -10,9 +10,10 @@ use super::{
     lograte::LogRate,
     net::{Clients, CredentialError, Net, Unready},
     reach::{Refusal, Told},
+    reuse::Spares,
     source::ObjectSource,
 };
-use crate::check::{Allow, Limit, Limits};
+use crate::check::{Allow, Instances, Limit, Limits};
 
 /// How many calls of one check compute at once, whatever the number of those that wait for an answer from outside.
 const COMPUTING: usize = 8;
@@ -34,6 +35,8 @@ pub(super) struct Granted {
     pub(super) log: LogRate,
     pub(super) net: Arc<Net>,
     pub(super) clients: Clients,
+    /// The instances that serve more than one call, where there are such.
+    pub(super) spares: Option<Spares>,
     /// A permit for each call of the check that computes, ...
     pub(super) computing: Arc<Semaphore>,
     /// ... one for the call that goes on computing for longer than a moment, ...
@@ -74,6 +77,7 @@ impl Granted {
     pub(super) fn new(
         allow: &Allow,
         limits: &Limits,
+        instances: Instances,
         shared: &Shared,
         objects: Option<Arc<dyn ObjectSource>>,
     ) -> Result<Self, GrantError> {
@@ -87,7 +91,12 @@ impl Granted {
             .map_err(|Unready { field, file, error }| GrantError::Credentials { field, file, error })?;
         let [computing, long, places] = [COMPUTING, 1, *places].map(|permits| Arc::new(Semaphore::new(permits)));
         let (allow, net) = (allow.clone(), net.clone());
-        Ok(Self { allow, objects, told: Told::default(), allowance, log, net, clients, computing, long, places })
+        let told = Told::default();
+        let spares = match instances {
+            Instances::Fresh => None,
+            Instances::Reuse(reuse) => Some(Spares::new(reuse)),
+        };
+        Ok(Self { allow, objects, told, allowance, log, net, clients, spares, computing, long, places })
     }
 }
 

@@ -12,10 +12,10 @@ use super::{
         http::{Failure, Host, Request, Response},
         reach::FailureKind,
     },
-    call::State,
     grant::Granted,
     net::{Checked, Heard, Trouble, Unready, http_trouble},
     reach::{Reach, Whom, failure},
+    state::State,
 };
 use crate::check::{self, HttpEntry};
 

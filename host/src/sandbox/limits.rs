@@ -107,6 +107,11 @@ impl Limiter {
         maximum.is_some_and(|maximum| desired > maximum && maximum < self.allowance.size(limit))
     }
 
+    /// All linear memories together, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
     fn counts(&self, used: usize, limit: Limit) -> wasmtime::Result<bool> {
         if used > self.allowance.size(limit) { Err(Exceeded::Limit(limit).into()) } else { Ok(true) }
     }

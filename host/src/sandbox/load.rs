@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, types::ComponentItem};
 
 use super::{
-    Description,
+    Description, answer,
     artifact::Artifact,
     call::{self, Code},
     engine::Shared,
@@ -94,7 +94,7 @@ pub(super) async fn load(shared: &Arc<Shared>, bytes: Vec<u8>) -> Result<Loaded,
     if size > SCHEMA {
         return Err(LoadError::SchemaTooLarge { size });
     }
-    Ok(Loaded { shared: shared.clone(), code, description: call::description(&description), digest, origin })
+    Ok(Loaded { shared: shared.clone(), code, description: answer::description(&description), digest, origin })
 }
 
 /// The code of a component, from the cache where it is there, compiled otherwise.

@@ -2,7 +2,7 @@
 
 use super::{
     bindings::gatehost::check::log::{Host, Level},
-    call::State,
+    state::State,
 };
 
 impl Host for State {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     bindings::gatehost::check::memory::{Failure, Host},
-    call::State,
+    state::State,
 };
 
 /// How many bytes a plugin may keep for a gate.

@@ -20,11 +20,12 @@ use anyhow::Context as _;
 
 use self::grant::Granted;
 use crate::{
-    check::{Allow, Check, Limits},
+    check::{Allow, Check, Instances, Limits},
     decide::{Fault, Verdict},
     pod::Packed,
 };
 
+mod answer;
 mod artifact;
 mod bindings;
 mod cache;
@@ -46,8 +47,10 @@ mod objects;
 mod output;
 mod pod;
 mod reach;
+mod reuse;
 mod source;
 mod spent;
+mod state;
 mod tcp;
 mod ticker;
 mod turn;
@@ -181,7 +184,7 @@ impl Sandbox {
     /// # Errors
     /// When something that it names is not there or cannot be used: the error names the field.
     pub fn grant(&self, allow: &Allow) -> Result<Grant, GrantError> {
-        self.grant_within(allow, &Limits::default())
+        self.grant_within(allow, &Limits::default(), Instances::Fresh)
     }
 
     /// The same for a check, with its limits.
@@ -189,11 +192,11 @@ impl Sandbox {
     /// # Errors
     /// As above, and when it asks for more than this host grants.
     pub fn grant_to(&self, check: &Check) -> Result<Grant, GrantError> {
-        self.grant_within(&check.allow, &check.limits)
+        self.grant_within(&check.allow, &check.limits, check.instances)
     }
 
-    fn grant_within(&self, allow: &Allow, limits: &Limits) -> Result<Grant, GrantError> {
-        Ok(Grant(Some(Arc::new(Granted::new(allow, limits, &self.shared, self.objects.clone())?))))
+    fn grant_within(&self, allow: &Allow, limits: &Limits, instances: Instances) -> Result<Grant, GrantError> {
+        Ok(Grant(Some(Arc::new(Granted::new(allow, limits, instances, &self.shared, self.objects.clone())?))))
     }
 
     /// Finds or makes the code of a component, type-checks it, links it and asks it to describe itself. Compiling takes
@@ -230,8 +233,8 @@ impl Plugin {
         call::validate(&self.0, config).await
     }
 
-    /// Asks the plugin about one pod, in a fresh instance, on the guests' runtime. Dropping the future ends the
-    /// call.
+    /// Asks the plugin about one pod, on the guests' runtime: in a fresh instance, or in one that has served before where
+    /// the check asks for it. Dropping the future ends the call.
     pub async fn evaluate(&self, evaluation: Evaluation) -> Evaluated {
         call::evaluate(&self.0, evaluation, None).await
     }

@@ -9,9 +9,9 @@ use super::{
         objects::{Failure, Host},
         reach::FailureKind,
     },
-    call::State,
     reach::failure,
     source::{MOST_READ, ObjectSource, Query, Sight, Target},
+    state::State,
 };
 use crate::check::{ObjectEntry, Selector, is_label};
 

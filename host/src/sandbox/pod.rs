@@ -4,7 +4,7 @@ use wasmtime::{Result, component::Resource};
 
 use super::{
     bindings::gatehost::check::pod::{Container, ContainerRole, ContainerState, Host, HostPod, PodCondition, PodOwner},
-    call::State,
+    state::State,
 };
 use crate::pod::{self, Pod};
 

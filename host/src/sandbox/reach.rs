@@ -12,9 +12,9 @@ use tokio::time::sleep_until;
 
 use super::{
     bindings::gatehost::check::reach::{Failure, FailureKind, Host},
-    call::State,
     grant::Granted,
     net::forbidden,
+    state::State,
 };
 use crate::{check, decide::sanitize, pod::Pod};
 
@@ -117,6 +117,11 @@ impl Reach {
         waits: Option<Waits>,
     ) -> Self {
         Self { granted, pod, deadline, refusals, waits }
+    }
+
+    /// Of a call that is over.
+    pub(super) fn nowhere() -> Self {
+        Self::new(None, Asked::default(), Instant::now(), Refusals::default(), None)
     }
 
     /// Does something that waits, for this long; nothing where it took longer.

@@ -12,9 +12,9 @@ use super::{
         reach::FailureKind,
         tcp::{Exchange, Failure, Host},
     },
-    call::State,
     net::{Net, Trouble, connect, dial, io_trouble},
     reach::{Reach, Whom, failure},
+    state::State,
 };
 use crate::check;
 

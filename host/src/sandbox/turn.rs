@@ -1,6 +1,6 @@
 //! Whose turn it is to compute: few calls at a time, and those that wait for an answer from outside are not among them.
 
-use std::sync::Arc;
+use std::{future::poll_fn, pin::pin, sync::Arc};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
@@ -8,24 +8,40 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(super) struct Turn {
     /// That of the check's own calls, so that one check cannot take all of it, and that of all.
-    lines: [Option<Arc<Semaphore>>; 2],
+    check: Option<Arc<Semaphore>>,
+    all: Arc<Semaphore>,
     held: Vec<OwnedSemaphorePermit>,
 }
 
 impl Turn {
     /// Nothing is held yet.
     pub(super) fn new(check: Option<Arc<Semaphore>>, all: Arc<Semaphore>) -> Self {
-        Self { lines: [check, Some(all)], held: Vec::with_capacity(2) }
+        Self { check, all, held: Vec::with_capacity(2) }
     }
 
     /// Waits for it, where it is not held: first within the check, then among all.
     pub(super) async fn take(&mut self) -> Result<(), AcquireError> {
-        if !self.held.is_empty() {
+        self.take_telling(|| {}).await
+    }
+
+    /// The same. Each time that it has to wait for others of its check, that is told.
+    pub(super) async fn take_telling(&mut self, waits: impl Fn()) -> Result<(), AcquireError> {
+        let Self { check, all, held } = self;
+        if !held.is_empty() {
             return Ok(());
         }
-        for line in self.lines.iter().flatten() {
-            self.held.push(line.clone().acquire_owned().await?);
+        if let Some(check) = check {
+            let mut permit = pin!(check.clone().acquire_owned());
+            let told = poll_fn(|cx| {
+                let polled = permit.as_mut().poll(cx);
+                if polled.is_pending() {
+                    waits();
+                }
+                polled
+            });
+            held.push(told.await?);
         }
+        held.push(all.clone().acquire_owned().await?);
         Ok(())
     }
 

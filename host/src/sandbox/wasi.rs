@@ -22,7 +22,7 @@ use wasmtime_wasi::{
 };
 use wasmtime_wasi_io::bindings::wasi::io;
 
-use super::{call::State, limits::RANDOM_BYTES, output::Output};
+use super::{limits::RANDOM_BYTES, output::Output, state::State};
 
 /// Adds one interface to a linker.
 type Add = fn(&mut Linker<State>) -> Result<()>;

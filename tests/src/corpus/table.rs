@@ -58,6 +58,10 @@ pub(super) fn alternate() -> Guest {
     guest(Does::Wavers)
 }
 
+pub(super) fn count() -> Guest {
+    MET
+}
+
 pub(super) fn ask() -> Guest {
     Guest { config: r#"{"steps":[]}"#, ..guest(Does::Answers(Status::True, "Asked")) }
 }

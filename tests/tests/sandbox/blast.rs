@@ -116,8 +116,7 @@ impl Host {
     fn start(files: &Path) -> Self {
         let mut tasks = JoinSet::new();
         let sandbox = Sandbox::new().unwrap();
-        let (catalog, scanning) =
-            Catalog::start(vec![files.to_owned()], catalog::Options::default(), sandbox).unwrap();
+        let (catalog, scanning) = Catalog::start(vec![files.to_owned()], catalog::Options::default(), sandbox).unwrap();
         tasks.spawn(scanning);
         let (pods, events) = mpsc::channel(64);
         let (told, seen) = watch::channel(Happened::default());
@@ -132,7 +131,8 @@ impl Host {
     async fn pods(&self, check: &str, count: usize) {
         for n in 0..count {
             let uid = format!("{check}-{n}");
-            let pod = Pod { namespace: "shop".into(), name: uid.clone(), uid, gates: vec![gate(check)], ..Pod::default() };
+            let pod =
+                Pod { namespace: "shop".into(), name: uid.clone(), uid, gates: vec![gate(check)], ..Pod::default() };
             self.pods.send(Event::Pod(0, Box::new(Seen { pod, ..Seen::default() }))).await.unwrap();
         }
     }
@@ -180,7 +180,8 @@ async fn hostile_plugins_are_quarantined_and_a_good_one_beside_them_says_what_it
     assert!(hostile.iter().all(|name| fault(&seen, name) >= 10), "{seen:?}");
     assert!(!seen.faults.contains_key("good") && !seen.quarantined.contains(&"good".into()), "{seen:?}");
     let written = host.paper.0.lock().unwrap();
-    let of_good: Vec<_> = written.iter().filter(|(kind, _)| **kind == *gate("good")).map(|(_, status)| *status).collect();
+    let of_good: Vec<_> =
+        written.iter().filter(|(kind, _)| **kind == *gate("good")).map(|(_, status)| *status).collect();
     assert_eq!(of_good, [Status::True; PODS], "each once");
     assert!(written.iter().all(|(kind, status)| **kind != *gate("spin") || *status == Status::Unknown));
 }

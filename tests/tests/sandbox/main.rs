@@ -17,6 +17,7 @@ mod load;
 mod objects;
 mod old;
 mod reach;
+mod reuse;
 mod shape;
 
 /// Long enough for any call on a busy machine.

@@ -127,7 +127,10 @@ impl Cache {
         let name = name(component, self.kinds.first()?);
         let length = artifact.file().metadata().map_or(u64::MAX, |metadata| metadata.len());
         if length > self.size {
-            self.tell(layer, &format!("an artifact has {} MiB and the cache at most {}", length >> 20, self.size >> 20));
+            self.tell(
+                layer,
+                &format!("an artifact has {} MiB and the cache at most {}", length >> 20, self.size >> 20),
+            );
             return None;
         }
         let stored = layer.store(&name, component, artifact);

@@ -28,6 +28,8 @@ pub(crate) const CHILD: &str = "evaluate-on-this-core";
 /// A component of 120 bytes, and what an empty plugin in Rust is with all that its standard library brings.
 const BARE: &str = "wasmtime alone";
 const RUST: &str = "an empty Rust plugin";
+/// The same without a pool of instances.
+const ON_DEMAND: &str = "an empty Rust plugin, allocated on demand";
 const LANES: [usize; 3] = [1, 2, 8];
 
 pub(crate) fn run(size: Size) -> Result<Report> {
@@ -50,7 +52,9 @@ async fn measure(sandbox: Sandbox, rounds: usize, span: Duration) -> Result<Repo
     let mut report = Report::new("evaluate", "calls of `annotation`, each in a fresh instance, on one core");
     let wasm = shipped("annotation")?;
     let engine = bare::engine()?;
-    let rust = Contender::Described(Arc::new(Guest::new(&engine, &guest("good")?)?));
+    let good = guest("good")?;
+    let rust = Contender::Described(Arc::new(Guest::new(&engine, &good)?));
+    let on_demand = Contender::Described(Arc::new(Guest::new(&bare::on_demand()?, &good)?));
     let described = Contender::Described(Arc::new(Guest::new(&engine, &wasm)?));
     let approved = question(&json!({ "annotation": "example.com/approved" }), Grant::default());
     let host = Contender::Host(sandbox.load(wasm).await?, approved);
@@ -61,6 +65,7 @@ async fn measure(sandbox: Sandbox, rounds: usize, span: Duration) -> Result<Repo
         (format!("{BARE}, with a memory"), 1, Contender::Bare(with_memory?)),
         (format!("{BARE}, on the caller's stack"), 1, Contender::Here(empty)),
         (format!("{BARE}, {RUST}"), 1, rust),
+        (format!("{BARE}, {ON_DEMAND}"), 1, on_demand),
         (format!("{BARE}, `annotation` describes itself"), 1, described),
     ];
     turns.extend(LANES.map(|lanes| (name(lanes), lanes, host.clone())));
@@ -76,9 +81,11 @@ async fn measure(sandbox: Sandbox, rounds: usize, span: Duration) -> Result<Repo
     let cpu = |name: &str| format!("{name}: CPU a call");
     for lanes in LANES {
         let host = name(lanes);
-        report.ratio(&format!("{host}: next to {BARE}"), &cpu(&host), &cpu(BARE), Some(1.5));
-        let rust = format!("{BARE}, {RUST}");
-        report.ratio(&format!("{host}: next to {rust}"), &cpu(&host), &cpu(&rust), None);
+        report.ratio(&format!("{host}: next to {BARE}"), &cpu(&host), &cpu(BARE), None);
+        for (peer, aim) in [(RUST, 1.3), (ON_DEMAND, 1.0 / 2.5)] {
+            let peer = format!("{BARE}, {peer}");
+            report.ratio(&format!("{host}: next to {peer}"), &cpu(&host), &cpu(&peer), Some(aim));
+        }
     }
     Ok(report)
 }
@@ -89,7 +96,7 @@ fn name(lanes: usize) -> String {
 
 /// Who is called.
 #[derive(Clone)]
-enum Contender {
+pub(crate) enum Contender {
     Bare(Arc<Empty>),
     Here(Arc<Empty>),
     Described(Arc<Guest>),

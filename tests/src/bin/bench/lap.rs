@@ -24,8 +24,12 @@ pub(crate) struct Lap {
 
 impl Lap {
     #[allow(clippy::cast_precision_loss, reason = "far fewer calls than that")]
+    pub(crate) fn calls(&self) -> f64 {
+        self.took.len() as f64
+    }
+
     pub(crate) fn add(self, report: &mut Report, name: &str) {
-        let calls = self.took.len() as f64;
+        let calls = self.calls();
         report.add(&format!("{name}: calls a second of CPU"), "/s", calls / self.cpu.as_secs_f64());
         report.add(&format!("{name}: CPU a call"), "us", self.cpu.as_secs_f64() * 1e6 / calls);
         report.add(&format!("{name}: p50"), "us", quantile(&self.took, 0.5));

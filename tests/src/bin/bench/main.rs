@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! evaluate   one call of a check in a fresh instance, next to wasmtime alone
+//! cores      as many such calls as there are, on one core and on two
+//! reuse      the check of plugins/examples in each language, fresh and reused, next to native Rust
 //! reload     a file renamed into place to the first verdict by the new code, next to compiling alone
 //! http       a call that asks an HTTP server, next to a pooled client alone
 //! gates      1,000 gates, each asked over HTTP every second, next to a loop with the same requests
@@ -25,6 +27,7 @@ mod bare;
 mod bed;
 mod call;
 mod client;
+mod cores;
 mod evaluate;
 mod expression;
 mod eye;
@@ -38,6 +41,7 @@ mod peer;
 mod pinned;
 mod reload;
 mod report;
+mod reuse;
 mod server;
 mod start;
 mod usage;
@@ -56,12 +60,15 @@ impl Size {
     }
 }
 
-const LEGS: [&str; 9] = ["evaluate", "reload", "http", "gates", "expression", "start", "flip", "patches", "memory"];
+const LEGS: [&str; 11] =
+    ["evaluate", "cores", "reuse", "reload", "http", "gates", "expression", "start", "flip", "patches", "memory"];
 
 fn main() -> Result<()> {
     let mut arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some(evaluate::CHILD) => return evaluate::child(&arguments[1..]),
+        Some(cores::CHILD) => return cores::child(&arguments[1..]),
+        Some(reuse::CHILD) => return reuse::child(&arguments[1..]),
         Some(call::CHILD) => return call::child(&arguments[1..]),
         Some(gates::CHILD) => return gates::child(&arguments[1..]),
         Some(expression::CHILD) => return expression::child(&arguments[1..]),
@@ -83,6 +90,8 @@ fn main() -> Result<()> {
         println!("measuring {leg} ...");
         let report = match leg {
             "evaluate" => evaluate::run(size)?,
+            "cores" => cores::run(size)?,
+            "reuse" => reuse::run(size)?,
             "reload" => reload::run(size)?,
             "http" => call::run(size)?,
             "gates" => gates::run(size)?,

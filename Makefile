@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak playground bench setup plugins guests host controlplane prometheus bindings lint
+.PHONY: help demo test soak playground bench setup plugins examples guests host controlplane prometheus bindings lint
 
 # No package is ever selected for the host's own target, so that cargo settles on one set of features and compiles
 # wasmtime once.
@@ -21,7 +21,7 @@ demo: plugins host ## Pods and checks from files, a live table, no cluster: edit
 	$(CARGO) build --locked --bin demo
 	@target/debug/demo 127.0.0.1:18088 plugins/demo/server dev plugins/demo target/plugins
 
-test: setup controlplane prometheus bindings lint plugins guests host ## Proves the project: format, lints and every test, on a real control plane
+test: setup controlplane prometheus bindings lint plugins guests examples host ## Proves the project: format, lints and every test, on a real control plane
 	$(call say,tests)
 	$(CARGO) test --locked
 
@@ -40,7 +40,7 @@ playground: setup controlplane plugins host ## A real control plane with the hos
 OPTIMISED := $(foreach p,gatehost gatehost-tests,--config 'profile.dev.package.$(p).opt-level=3')
 LEGS :=
 
-bench: setup controlplane plugins guests ## The figures, in ten minutes; some of them: LEGS="--quick evaluate flip"
+bench: setup controlplane plugins guests examples ## The figures, in ten minutes; some of them: LEGS="--quick evaluate flip"
 	$(call say,host and peers with all optimisation: some minutes the first time)
 	$(CARGO) build --locked $(OPTIMISED) --bin gatehost --bin bench
 	@target/debug/bench $(LEGS)
@@ -55,6 +55,46 @@ plugins: setup ## The shipped checks, into target/plugins
 	$(CARGO) build $(WASM) $(foreach p,$(SHIPPED),-p path+file://$(CURDIR)/plugins/$(p))
 	@mkdir -p target/plugins
 	@for p in $(SHIPPED); do cmp -s $(BUILT)/$$p.wasm target/plugins/$$p.wasm || { cp $(BUILT)/$$p.wasm target/plugins/.$$p.new && mv target/plugins/.$$p.new target/plugins/$$p.wasm; }; done
+
+# The same check in four languages. Python's and JavaScript's take seconds, so they are made anew only for what they are
+# made of.
+EXAMPLES := target/examples
+ON_TRACK := $(foreach l,rust python javascript c,$(EXAMPLES)/on-track-$(l).wasm)
+WIT := $(wildcard wit/*.wit)
+
+examples: bindings $(ON_TRACK) ## The example check in Rust, Python, JavaScript and C, into target/examples
+
+.PHONY: $(EXAMPLES)/on-track-rust.wasm
+$(EXAMPLES)/on-track-rust.wasm: | setup
+	$(call say,the example in Rust)
+	$(CARGO) build $(WASM) -p on-track
+	@mkdir -p $(EXAMPLES)
+	@cmp -s $(BUILT)/on_track.wasm $@ || { cp $(BUILT)/on_track.wasm $@.new && mv $@.new $@; }
+
+$(EXAMPLES)/on-track-python.wasm: plugins/examples/python/check.py $(WIT) tests/wit/requirements.txt | bindings
+	$(call say,the example in Python)
+	@mkdir -p $(EXAMPLES)/python
+	@cp $< $(EXAMPLES)/python/
+	target/wit/venv/bin/componentize-py -d wit -w plugin componentize -p $(EXAMPLES)/python check -o $@.new
+	@mv $@.new $@
+
+# Where the tool is, because node looks for it from there.
+$(EXAMPLES)/on-track-javascript.wasm: plugins/examples/javascript/check.js plugins/examples/javascript/build.mjs $(WIT) tests/wit/package-lock.json | bindings
+	$(call say,the example in JavaScript)
+	@mkdir -p $(EXAMPLES) target/wit/node/example
+	@cp plugins/examples/javascript/* target/wit/node/example/
+	node target/wit/node/example/build.mjs wit $@.new
+	@mv $@.new $@
+
+$(EXAMPLES)/on-track-c.wasm: plugins/examples/c/check.c $(WIT) tests/wit/setup.sh | bindings
+	$(call say,the example in C)
+	$(CARGO) build --locked --bin component
+	@mkdir -p $(EXAMPLES)/c
+	target/debug/component bindings wit $(EXAMPLES)/c
+	target/wit/clang/wasm-clang -mexec-model=reactor -O2 -Wall -Wextra -Werror -I $(EXAMPLES)/c -o $(EXAMPLES)/c/check.wasm \
+		$< $(EXAMPLES)/c/plugin.c $(EXAMPLES)/c/plugin_component_type.o
+	target/debug/component new $(EXAMPLES)/c/check.wasm $@.new
+	@mv $@.new $@
 
 guests: setup ## The plugins with one fault each that the tests use
 	$(call say,guests of the tests)
@@ -73,8 +113,8 @@ prometheus: ## A real Prometheus and an exporter for the tests, from Debian's pa
 	$(call say,Prometheus)
 	tests/prometheus/setup.sh
 
-bindings: ## What generates the Python and TypeScript bindings of wit/ in the tests
-	$(call say,binding generators)
+bindings: ## What generates bindings of wit/ in other languages and makes plugins of them
+	$(call say,tools of the other languages)
 	tests/wit/setup.sh
 
 lint: setup

@@ -29,6 +29,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod component;
 pub mod controlplane;
 pub mod corpus;
 pub mod crowd;

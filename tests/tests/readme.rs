@@ -46,7 +46,9 @@ fn headings(text: &str) -> Vec<String> {
 fn the_example_of_each_shipped_check_loads() {
     let plugins = fs::read_dir(workspace().join("plugins")).unwrap().map(|plugin| plugin.unwrap().path());
     let mut seen = 0;
-    for page in plugins.map(|plugin| plugin.join("README.md")).filter(|page| page.exists()) {
+    // The plugins in other languages take long to load: `languages` looks after their page.
+    let shipped = plugins.filter(|plugin| !plugin.ends_with("examples"));
+    for page in shipped.map(|plugin| plugin.join("README.md")).filter(|page| page.exists()) {
         let text = fs::read_to_string(&page).unwrap();
         let example = text.split("```yaml\n").skip(1).find(|block| block.contains("kind: Check")).unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -1,15 +1,11 @@
 //! Bindings of wit/ in other languages: generated with their own generators, and used by a small check each
 //! (`tests/wit/plugin.*`), which is imported, type-checked or compiled with them.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{env, fs, path::PathBuf, process::Command};
 
-use wit_bindgen_core::Files;
+use gatehost_tests::component;
 
-use crate::{package, root};
+use crate::root;
 
 /// Where `tests/wit/setup.sh` installs the generators.
 fn tools() -> PathBuf {
@@ -32,23 +28,10 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{program} failed, {}:\n{said}", output.status);
 }
 
-/// Generates the C bindings into `out`.
-fn generate_c(out: &Path) {
-    let (mut resolve, package) = package();
-    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
-    // Without `autodrop_borrows` a plugin that forgets to drop the pod traps.
-    let options = wit_bindgen_c::Opts { autodrop_borrows: wit_bindgen_c::Enabled::Yes, ..Default::default() };
-    let mut files = Files::default();
-    options.build().generate(&mut resolve, world, &mut files).unwrap();
-    for (name, bytes) in files.iter() {
-        fs::write(out.join(name), bytes).unwrap();
-    }
-}
-
 #[test]
 fn the_c_bindings_compile_with_a_check_that_uses_them() {
     let out = tempfile::tempdir().unwrap();
-    generate_c(out.path());
+    component::c_bindings(&root().join("wit"), out.path()).unwrap();
     let compiler = env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     for file in [source("plugin.c"), out.path().join("plugin.c")] {
         // Attributes: a compiler for this machine knows nothing of WebAssembly's imports and exports.

@@ -22,6 +22,7 @@ mod plain;
 mod prometheus;
 mod servers;
 mod table;
+mod unruly;
 mod unusable;
 
 /// How long a state may take to be seen, on a busy machine.

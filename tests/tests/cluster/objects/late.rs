@@ -46,7 +46,13 @@ fn a_kind_that_the_cluster_does_not_serve_is_told_and_never_taken_for_an_object_
         let ns = t.namespace.clone();
         t.plugin("object.wasm", "object.wasm")?;
         let wrong = [
-            ("kind", "apps/v1", "deployment", "serves no kind deployment in apps/v1 that", "did you mean Deployment?"),
+            (
+                "kind",
+                "apps/v1",
+                "Deployments",
+                "serves no kind Deployments in apps/v1 that",
+                "did you mean Deployment?",
+            ),
             ("version", "apps/v1beta1", "Deployment", "serves no kind Deployment in apps/v1beta1 that", "installed?"),
             ("group", "example.invalid/v1", "Widget", "serves no kind Widget in example.invalid/v1 that", "installed?"),
         ];

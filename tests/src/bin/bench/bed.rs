@@ -154,7 +154,7 @@ impl Bed {
         let log = self.logs.join(format!("{}.log", kind.name()));
         let begin = Instant::now();
         let running = if kind == Kind::Host {
-            Running::Host(self.host(&self.files, namespace)?)
+            Running::Host(self.host(&self.files, &[namespace.to_owned()])?)
         } else {
             let mut command = Command::new(std::env::current_exe()?);
             command.args([peer::CHILD, kind.name(), namespace]).env("KUBECONFIG", &self.kubeconfig);
@@ -163,11 +163,13 @@ impl Bed {
         Ok((begin, running))
     }
 
-    /// Starts the host with the checks in a directory on a namespace.
-    pub(crate) fn host(&self, files: &Path, namespace: &str) -> Result<Host> {
-        let args = [path(files)?, "--kubeconfig", path(&self.kubeconfig)?, "--namespace", namespace];
-        let log = self.logs.join(format!("{}-{namespace}.log", Kind::Host.name()));
-        Host::start(&[&args, &load::PACE[..]].concat(), &[], &log)
+    /// Starts the host with the checks in a directory on some namespaces.
+    pub(crate) fn host(&self, files: &Path, namespaces: &[String]) -> Result<Host> {
+        let mut args = vec![path(files)?, "--kubeconfig", path(&self.kubeconfig)?];
+        args.extend(namespaces.iter().flat_map(|namespace| ["--namespace", namespace.as_str()]));
+        args.extend(load::PACE);
+        let name = namespaces.first().map_or("all", String::as_str);
+        Host::start(&args, &[], &self.logs.join(format!("{}-{name}.log", Kind::Host.name())))
     }
 
     /// Grants the host what the checks in a directory need to read objects.

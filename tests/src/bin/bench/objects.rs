@@ -26,22 +26,22 @@ use crate::{
     report::Report,
 };
 
-/// How many gates read the one object.
-const GATES: [usize; 2] = [1, 100];
+/// How many gates read the object of each namespace. The namespaces have their turns: a gate is asked at once for five
+/// changes in a row, and then once a second.
+const GATES: [usize; 11] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 100];
 
-/// Between two changes, so that each finds an idle machine.
+/// Between two changes, so that each finds an idle machine, and the same object does not change within a second.
 const SPACING: Duration = Duration::from_millis(100);
 
 const FLAG: &str = "flag";
 
-/// The host on a namespace of its own, its gates, and the object.
+/// A namespace: its gates, and the object that they read.
 struct Place {
     gates: usize,
     flags: Api<ConfigMap>,
     on: bool,
     bare: Bare,
     eye: Eye,
-    host: Host,
 }
 
 /// The watch that does nothing else: what state it saw, and when.
@@ -52,27 +52,46 @@ struct Bare {
 
 pub(crate) async fn run(size: Size, beds: &Beds) -> Result<Report> {
     let bed = beds.get().await?;
+    let namespaces: Vec<_> = (0..GATES.len()).map(|n| format!("objects-{n}")).collect();
+    let mut places = Vec::new();
+    for (namespace, gates) in namespaces.iter().zip(GATES) {
+        places.push(Place::new(bed, namespace, gates).await?);
+    }
+    let mut host = start(bed, &namespaces)?;
+    for place in &mut places {
+        place.eye.all(place.gates, "False").await.with_context(|| bed.logs().display().to_string())?;
+    }
     let mut report = Report::new("objects", "a ConfigMap to the last condition of the gates whose check reads it");
-    for gates in GATES {
-        let mut place = Place::new(bed, gates).await?;
-        for n in 0..size.pick(200, 30) + 5 {
+    for round in 0..size.pick(40, 6) {
+        for place in &mut places {
             let took = place.change().await?;
             // Some before anything counts.
-            if n >= 5 {
-                for (name, time) in names(gates).iter().zip(took) {
+            if round > 0 {
+                for (name, time) in names(place.gates).iter().zip(took) {
                     report.add(name, "ms", time.as_secs_f64() * 1e3);
                 }
             }
         }
-        place.host.check()?;
     }
-    for gates in GATES {
+    host.check()?;
+    for gates in [1, 100] {
         let [bare, sent, ..] = names(gates);
         for share in [0.5, 0.99] {
             report.quantiles(&sent, &bare, share, None);
         }
     }
     Ok(report)
+}
+
+fn start(bed: &Bed, namespaces: &[String]) -> Result<Host> {
+    let files = bed.logs().join("objects");
+    std::fs::create_dir(&files)?;
+    std::fs::write(files.join("flag.yaml"), check(namespaces))?;
+    let plugin = target().join("plugins/object.wasm");
+    std::fs::copy(&plugin, files.join("object.wasm"))
+        .with_context(|| format!("{}: run `make plugins`", plugin.display()))?;
+    bed.grant(&files)?;
+    bed.host(&files, namespaces)
 }
 
 /// What is measured, in the order of [`Place::change`].
@@ -85,24 +104,13 @@ fn names(gates: usize) -> [String; 4] {
 }
 
 impl Place {
-    async fn new(bed: &Bed, gates: usize) -> Result<Self> {
-        let namespace = format!("objects-{gates}");
-        bed.fill(&namespace, 0, gates, false).await?;
-        let flags: Api<ConfigMap> = Api::namespaced(bed.client.clone(), &namespace);
+    async fn new(bed: &Bed, namespace: &str, gates: usize) -> Result<Self> {
+        bed.fill(namespace, 0, gates, false).await?;
+        let flags: Api<ConfigMap> = Api::namespaced(bed.client.clone(), namespace);
         let flag = json!({ "metadata": { "name": FLAG }, "data": { "state": "off" } });
         flags.create(&PostParams::default(), &serde_json::from_value(flag)?).await?;
-        let files = bed.logs().join(&namespace);
-        std::fs::create_dir(&files)?;
-        std::fs::write(files.join("flag.yaml"), check(&namespace))?;
-        let plugin = target().join("plugins/object.wasm");
-        std::fs::copy(&plugin, files.join("object.wasm"))
-            .with_context(|| format!("{}: run `make plugins`", plugin.display()))?;
-        bed.grant(&files)?;
-        let bare = Bare::open(&bed.client, &namespace);
-        let mut eye = Eye::open(&bed.client, &namespace);
-        let host = bed.host(&files, &namespace)?;
-        eye.all(gates, "False").await.with_context(|| bed.logs().display().to_string())?;
-        Ok(Self { gates, flags, on: false, bare, eye, host })
+        let (bare, eye) = (Bare::open(&bed.client, namespace), Eye::open(&bed.client, namespace));
+        Ok(Self { gates, flags, on: false, bare, eye })
     }
 
     /// From the request to the change being seen by the bare watch, and to the condition; from the answer of the API server
@@ -123,8 +131,9 @@ impl Place {
     }
 }
 
-fn check(namespace: &str) -> String {
-    let entry = json!({ "apiVersion": "v1", "kind": "ConfigMap", "namespaces": [namespace], "names": [FLAG],
+/// A check that reads the object of the pod's own namespace.
+fn check(namespaces: &[String]) -> String {
+    let entry = json!({ "apiVersion": "v1", "kind": "ConfigMap", "namespaces": namespaces, "names": [FLAG],
                         "fields": ["/data/state"] });
     let config = json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": FLAG,
                          "field": { "pointer": "/data/state", "equals": "on" } });

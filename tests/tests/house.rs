@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -12,6 +13,8 @@ use gatehost_tests::workspace;
 const LINES: usize = 400;
 /// The longest that half of the files may be.
 const MEDIAN: usize = 150;
+/// The most lines of a shipped check, without comments, empty lines and tests.
+const CHECK: usize = 300;
 
 struct Source {
     /// From the top of the repository.
@@ -79,6 +82,21 @@ fn no_file_is_longer_than_it_may_be() {
         "half of the files are longer than {:?}",
         lengths[lengths.len() / 2]
     );
+}
+
+#[test]
+fn a_shipped_check_is_small() {
+    let mut lines: BTreeMap<String, usize> = BTreeMap::new();
+    for source in sources(&["plugins"]) {
+        let name = source.path.split('/').nth(1).unwrap().to_owned();
+        let code = source.text.split("\n#[cfg(test)]").next().unwrap();
+        let code = if source.path.ends_with("/tests.rs") { "" } else { code };
+        let is_code = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with("//");
+        *lines.entry(name).or_default() += code.lines().filter(is_code).count();
+    }
+    lines.remove("sdk").unwrap();
+    assert!(lines.len() >= 10, "{lines:?}");
+    assert!(lines.values().all(|lines| *lines <= CHECK), "more than {CHECK} lines: {lines:?}");
 }
 
 #[test]

@@ -12,6 +12,11 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+mod input {
+    mod rights;
+    mod unreadable;
+}
+
 const GOOD: &str = "\
 apiVersion: gatehost.dev/v1alpha1
 kind: Check

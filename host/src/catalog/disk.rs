@@ -132,6 +132,9 @@ pub(super) fn read(path: &Path, stamp: Stamp, most: u64) -> Content {
         Ok(Some(bytes)) => Content::Whole { bytes, racy },
         Ok(None) => Content::Torn,
         Err(e) if e.kind() == io::ErrorKind::NotFound => Content::Torn,
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            Content::Unreadable("this user may not read it; grant read permission".to_owned())
+        }
         Err(e) => Content::Unreadable(format!("it cannot be read: {e}")),
     }
 }

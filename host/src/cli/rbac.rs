@@ -113,24 +113,51 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The entries of all checks in the directories.
+/// The entries of all checks in the directories. All that is wrong in them is told, one line each.
 fn read(directories: &[PathBuf]) -> Result<Vec<ObjectEntry>, Failure> {
-    let (mut entries, mut wrong) = (Vec::new(), Vec::new());
+    let (mut checks, mut wrong) = (Vec::new(), Vec::new());
     for directory in directories {
         let unreadable = |e: io::Error| Failure::Input(anyhow!("{}: cannot be read: {e}", directory.display()));
         let listed = fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let mut files: Vec<_> = listed.map_err(unreadable)?.into_iter().map(|entry| entry.path()).collect();
         files.sort();
-        for file in files.iter().filter(|file| holds_documents(file) && file.is_file()) {
-            let name = file.display();
-            let text = fs::read_to_string(file).with_context(|| format!("{name}: cannot be read"));
-            let parsed = check::parse(&text.map_err(Failure::Input)?, true);
+        for file in files.iter().filter(|file| holds_documents(file)) {
+            let (parsed, errors) = match text(file) {
+                Ok(text) => (check::parse(&text.unwrap_or_default(), true), Vec::new()),
+                Err(error) => (check::Parsed::default(), vec![error]),
+            };
             let broken = parsed.broken.into_iter().flat_map(|broken| broken.errors);
-            wrong.extend(broken.map(|error| format!("{name}: {error}")));
-            entries.extend(parsed.checks.into_iter().flat_map(|check| check.allow.objects));
+            wrong.extend(errors.into_iter().chain(broken).map(|error| format!("{}: {error}", file.display())));
+            checks.extend(parsed.checks);
         }
     }
-    if wrong.is_empty() { Ok(entries) } else { Err(Failure::Input(anyhow!(wrong.join("\n")))) }
+    if !wrong.is_empty() {
+        return Err(Failure::Input(anyhow!(wrong.join("\n"))));
+    }
+    if checks.is_empty() {
+        let names: Vec<_> = directories.iter().map(|directory| directory.display().to_string()).collect();
+        // Where not even stderr is left, what is printed has to do.
+        let _ = writeln!(
+            io::stderr(),
+            "gatehost: {}: no document of kind Check in it; is it the right one?",
+            names.join(", ")
+        );
+    }
+    Ok(checks.into_iter().flat_map(|check| check.allow.objects).collect())
+}
+
+/// What is in a file; nothing where it is no file, or is gone since the directory was listed.
+fn text(file: &Path) -> Result<Option<String>, String> {
+    let is_gone = || fs::symlink_metadata(file).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    // Nothing but a file is opened: a pipe would block.
+    let read = fs::metadata(file).and_then(|meta| meta.is_file().then(|| fs::read_to_string(file)).transpose());
+    read.or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound if is_gone() => Ok(None),
+        io::ErrorKind::NotFound => Err("is a link that leads nowhere; mend or remove it".to_owned()),
+        io::ErrorKind::PermissionDenied => Err("this user may not read it; grant read permission".to_owned()),
+        io::ErrorKind::InvalidData => Err("is not UTF-8 text".to_owned()),
+        _ => Err(format!("cannot be read: {error}")),
+    })
 }
 
 /// As the host reads directories: documents are in these files, and hidden ones are none.

@@ -94,6 +94,11 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_has_the_fields_of_the_config() {
+        gatehost_sdk::testing::assert_schema::<Config>(include_str!("schema.json"));
+    }
+
+    #[test]
     fn a_missing_annotation_is_unmet_and_named() {
         for config in [config(None, None), config(Some("yes"), None), config(None, Some(""))] {
             let expected =

@@ -65,6 +65,11 @@ fn fault(expression: &str) -> String {
 }
 
 #[test]
+fn the_schema_has_the_fields_of_the_config() {
+    gatehost_sdk::testing::assert_schema::<Config>(include_str!("schema.json"));
+}
+
+#[test]
 fn an_expression_sees_the_pod_as_kubernetes_shows_it() {
     for expression in [
         r#"pod.metadata.labels["app"] == "web" && pod.metadata.labels["tier/x"] == "1""#,

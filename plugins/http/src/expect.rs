@@ -3,7 +3,7 @@
 use std::fmt;
 
 use gatehost_sdk::{
-    Bounds, ConfigError, Failure, Pattern,
+    Comparison, ConfigError, Failure, FailureKind, Off, Pattern,
     http::{Response, is_header_name},
     quoted,
     serde_json::Value,
@@ -23,7 +23,7 @@ pub struct Expect {
     /// What matches somewhere in the body.
     pub body: Option<Pattern>,
     /// A value in a body of JSON.
-    pub json: Option<Json>,
+    pub json: Option<Comparison>,
 }
 
 /// A status or a range of them, its ends included.
@@ -40,26 +40,6 @@ pub struct Header {
     pub equals: Option<String>,
     /// What matches somewhere in its value.
     pub matches: Option<Pattern>,
-}
-
-/// A value in a body of JSON.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct Json {
-    /// Where: a JSON pointer; empty for the whole body.
-    pub pointer: String,
-    /// It is this value.
-    pub equals: Option<Value>,
-    /// It is any other value.
-    pub not_equals: Option<Value>,
-    /// It is a number less than this.
-    pub less_than: Option<f64>,
-    /// It is this number or less.
-    pub less_or_equal: Option<f64>,
-    /// It is a number greater than this.
-    pub greater_than: Option<f64>,
-    /// It is this number or greater.
-    pub greater_or_equal: Option<f64>,
 }
 
 /// Why an answer is not what it has to be: a reason, and what is so.
@@ -87,7 +67,7 @@ impl Expect {
             }
         }
         if let Some(json) = &self.json {
-            errors.extend(json.errors());
+            errors.extend(json.errors("/expect/json"));
         }
         errors
     }
@@ -107,7 +87,7 @@ impl Expect {
         };
         match header.or_else(body) {
             Some(broken) => Ok(Some(broken)),
-            None => self.json.as_ref().map_or(Ok(None), |json| Ok(json.broken(&answer.json()?))),
+            None => self.json.as_ref().map_or(Ok(None), |json| json_broken(json, &answer.json()?)),
         }
     }
 }
@@ -127,64 +107,16 @@ impl Header {
     }
 }
 
-impl Json {
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            less_than: self.less_than,
-            less_or_equal: self.less_or_equal,
-            greater_than: self.greater_than,
-            greater_or_equal: self.greater_or_equal,
-            ..Bounds::default()
-        }
-    }
-
-    fn errors(&self) -> Vec<ConfigError> {
-        let mut errors = Vec::new();
-        if !(self.pointer.is_empty() || self.pointer.starts_with('/')) {
-            let what = "is no JSON pointer; write /field/0, or nothing for the whole body";
-            errors.push(ConfigError::new("/expect/json/pointer", what));
-        }
-        // What a value equals, and in which bounds a number is, are two things: the first alone will do.
-        if !(self.bounds().is_empty() && (self.equals.is_some() || self.not_equals.is_some())) {
-            errors.extend(self.bounds().errors("/expect/json"));
-        }
-        errors
-    }
-
-    fn broken(&self, body: &Value) -> Broken {
-        let at = if self.pointer.is_empty() { "the whole" } else { &self.pointer };
-        let Some(value) = body.pointer(&self.pointer) else {
-            return Some(("ValueMissing", format!("answers with JSON without {at}")));
-        };
-        let what = if self.equals.as_ref().is_some_and(|other| !is_same(value, other)) {
-            format!("not {}", self.equals.as_ref().map(shown).unwrap_or_default())
-        } else if self.not_equals.as_ref().is_some_and(|other| is_same(value, other)) {
-            "what it must not be".to_owned()
-        } else if self.bounds().is_empty() {
-            return None;
-        } else {
-            match value.as_f64() {
-                Some(number) => self.bounds().broken(number)?,
-                None => "no number".to_owned(),
-            }
-        };
-        Some(("ValueDiffers", format!("answers with JSON in which {at} is {}, {what}", shown(value))))
-    }
-}
-
-/// 1 and 1.0 are the same.
-fn is_same(one: &Value, other: &Value) -> bool {
-    let both_whole = !one.is_f64() && !other.is_f64();
-    let numbers = || one.as_f64().zip(other.as_f64()).is_some_and(|(one, other)| one.total_cmp(&other).is_eq());
-    one == other || (!both_whole && numbers())
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => quoted(text),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-        other => other.to_string(),
+/// What of a body of JSON is not right. A value that is not there, or is no number where one is asked for, answers the
+/// question as little as no answer at all.
+fn json_broken(json: &Comparison, body: &Value) -> Result<Broken, Failure> {
+    let at = if json.pointer.is_empty() { "the whole" } else { &json.pointer };
+    let unusable = |reason: &str, what: String| Err(Failure::new(FailureKind::Other(reason.to_owned()), what));
+    match json.judge(body) {
+        Ok(()) => Ok(None),
+        Err(Off::Differs(what)) => Ok(Some(("ValueDiffers", format!("answers with JSON in which {at} {what}")))),
+        Err(Off::Missing) => unusable("ValueMissing", format!("the answer is JSON without {at}")),
+        Err(Off::NoNumber(what)) => unusable("NotANumber", format!("the answer is JSON in which {at} {what}")),
     }
 }
 
@@ -211,32 +143,42 @@ impl<'de> Deserialize<'de> for Statuses {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 mod tests {
-    use gatehost_sdk::{FailureKind, serde_json::json};
-
     use super::*;
 
-    fn broken(json: Value, body: &Value) -> Option<&'static str> {
-        gatehost_sdk::parse::<Json>(&json.to_string()).unwrap().broken(body).map(|(reason, _)| reason)
+    fn judged(json: &str, body: &str) -> Result<Option<String>, String> {
+        let expect: Expect = gatehost_sdk::parse(&format!(r#"{{"json": {json}}}"#)).unwrap();
+        let answer = Response { status: 200, headers: vec![], body: body.into(), cut: false };
+        let broken = expect.broken(&answer).map_err(|failure| failure.to_string())?;
+        Ok(broken.map(|(reason, what)| format!("{reason}: {what}")))
     }
 
     #[test]
-    fn a_value_in_json_is_compared_as_what_it_is() {
-        let body = json!({ "state": "ready", "entries": 100, "half": 0.5, "list": [{ "a": true }] });
-        for (asked, reason) in [
-            (json!({ "pointer": "/state", "equals": "ready" }), None),
-            (json!({ "pointer": "/state", "equals": "cold" }), Some("ValueDiffers")),
-            (json!({ "pointer": "/state", "notEquals": "ready" }), Some("ValueDiffers")),
-            (json!({ "pointer": "/state", "lessThan": 1 }), Some("ValueDiffers")),
-            (json!({ "pointer": "/entries", "equals": 100.0 }), None),
-            (json!({ "pointer": "/entries", "equals": "100" }), Some("ValueDiffers")),
-            (json!({ "pointer": "/entries", "greaterOrEqual": 100, "lessThan": 200 }), None),
-            (json!({ "pointer": "/entries", "greaterThan": 100 }), Some("ValueDiffers")),
-            (json!({ "pointer": "/half", "lessThan": 1 }), None),
-            (json!({ "pointer": "/list/0/a", "equals": true }), None),
-            (json!({ "pointer": "/list/1/a", "equals": true }), Some("ValueMissing")),
-            (json!({ "pointer": "", "equals": { "a": 1 } }), Some("ValueDiffers")),
+    fn a_value_in_json_is_compared_and_what_differs_is_told() {
+        let body = r#"{"state": "ready", "n": 12, "list": []}"#;
+        let whole =
+            r#"ValueDiffers: answers with JSON in which the whole is {"list":[],"n":12,"state":"ready"}, not {}"#;
+        for (json, wanted) in [
+            (r#"{"pointer": "/state", "equals": "ready"}"#, None),
+            (r#"{"pointer": "/n", "lessThan": 10}"#, {
+                Some("ValueDiffers: answers with JSON in which /n is 12, not less than 10")
+            }),
+            (r#"{"equals": {}}"#, Some(whole)),
         ] {
-            assert_eq!(broken(asked.clone(), &body), reason, "{asked}");
+            assert_eq!(judged(json, body), Ok(wanted.map(str::to_owned)), "{json}");
+        }
+    }
+
+    #[test]
+    fn json_that_says_nothing_of_what_is_asked_for_is_as_good_as_no_answer() {
+        let body = r#"{"state": "ready", "none": null, "nan": "NaN"}"#;
+        for (json, wanted) in [
+            (r#"{"pointer": "/gone", "equals": 1}"#, "ValueMissing: the answer is JSON without /gone"),
+            (r#"{"pointer": "/none", "notEquals": 1}"#, "ValueMissing: the answer is JSON without /none"),
+            (r#"{"pointer": "/nan", "lessThan": 1}"#, {
+                r#"NotANumber: the answer is JSON in which /nan is "NaN", which is no number"#
+            }),
+        ] {
+            assert_eq!(judged(json, body), Err(wanted.to_owned()), "{json}");
         }
     }
 
@@ -248,12 +190,5 @@ mod tests {
             assert!(expect.broken(&wrong).is_err_and(|failure| failure.kind == FailureKind::Garbled));
         }
         assert_eq!(expect.broken(&answer("1", false)), Ok(None));
-    }
-
-    #[test]
-    fn what_differs_is_told() {
-        let json = Json { pointer: "/n".into(), less_than: Some(10.0), ..Json::default() };
-        let (_, what) = json.broken(&json!({ "n": 12 })).unwrap();
-        assert_eq!(what, "answers with JSON in which /n is 12, not less than 10");
     }
 }

@@ -112,7 +112,8 @@ impl Config {
 pub fn decide(answer: &Response, expect: &Expect, url: &str) -> Result<Verdict, Failure> {
     // What follows the path may be a token, and whoever sees the pod sees its conditions.
     let whom = url.split('?').next().unwrap_or(url);
-    Ok(match expect.broken(answer)? {
+    let broken = expect.broken(answer).map_err(|f| Failure::new(f.kind, format!("{whom}: {}", f.message)))?;
+    Ok(match broken {
         None => Verdict::met("ResponseMatches").message(format!("{whom} answers {}", answer.status)),
         Some((reason, what)) => Verdict::unmet(reason).message(format!("{whom} {what}")),
     })

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use gatehost_sdk::{Fault, Verdict, serde_json::Value};
+use gatehost_sdk::{Fault, Off, Verdict, serde_json::Value};
 
-use crate::{Condition, Config, Count, compare::Off};
+use crate::{Condition, Config, Count};
 
 /// Why an object will not do: a reason and a message.
 type Lacking = (&'static str, String);
@@ -60,7 +60,7 @@ impl Config {
             Ok(()) => Ok(None),
             Err(Off::Missing) => Ok(Some(("FieldMissing", format!("it has no {}", field.pointer)))),
             Err(Off::Differs(what)) => Ok(Some(("FieldDiffers", format!("{} {what}", field.pointer)))),
-            Err(Off::NoNumber) => Err(no_number(object, &field.pointer)),
+            Err(Off::NoNumber(what)) => Err(no_number(object, &format!("{} {what}", field.pointer))),
         }
     }
 
@@ -107,7 +107,9 @@ impl Count {
             for entry in list {
                 match self.only.as_ref().map_or(Ok(()), |only| only.judge(entry)) {
                     Ok(()) => {}
-                    Err(Off::NoNumber) => return Err(no_number(object, &self.pointer)),
+                    Err(Off::NoNumber(what)) => {
+                        return Err(no_number(object, &format!("an entry of {} {what}", self.pointer)));
+                    }
                     Err(_) => continue,
                 }
                 // An entry that has no such value is one of its own.
@@ -119,9 +121,8 @@ impl Count {
     }
 }
 
-fn no_number(object: &Value, pointer: &str) -> Fault {
-    let what = format!("{}: what is compared with a number at {pointer} is none", name(object));
-    Fault::bad_config("NotANumber").message(what)
+fn no_number(object: &Value, what: &str) -> Fault {
+    Fault::bad_config("NotANumber").message(format!("{}: {what}", name(object)))
 }
 
 fn name(object: &Value) -> &str {

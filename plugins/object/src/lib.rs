@@ -1,16 +1,13 @@
 //! True while other objects exist, and a condition, a field or a count of theirs is right.
 
 use gatehost_sdk::{
-    Check, ConfigError, Description, Failure, Fault, Pod, Verdict, check_selector, objects, serde_json::Value,
+    Check, Comparison, ConfigError, Description, Failure, Fault, Pod, Verdict, check_selector, objects, pointer_error,
+    serde_json::Value,
 };
 use serde::Deserialize;
 
-mod compare;
 mod judge;
 
-pub use compare::Comparison;
-
-use compare::pointer_error;
 use judge::decide;
 
 /// Which objects, and what has to be so.
@@ -63,6 +60,8 @@ pub struct Count {
     /// How many there have to be.
     pub at_least: u32,
 }
+
+const WHOLE: &str = "is empty; write a JSON pointer such as /status/readyReplicas";
 
 fn yes() -> String {
     "True".to_owned()
@@ -125,17 +124,29 @@ impl Config {
                 wrong("/condition/status", "is none of \"True\", \"False\" and \"Unknown\"");
             }
         }
-        errors.extend(self.field.iter().flat_map(|field| field.errors("/field")));
+        errors.extend(self.field.iter().flat_map(|field| field_errors("/field", field)));
         if let Some(count) = &self.count {
-            errors.extend(pointer_error("/count/pointer", &count.pointer));
-            errors.extend(count.distinct.iter().filter_map(|pointer| pointer_error("/count/distinct", pointer)));
-            errors.extend(count.only.iter().flat_map(|only| only.errors("/count/where")));
+            errors.extend(place_error("/count/pointer", &count.pointer));
+            errors.extend(count.distinct.iter().filter_map(|pointer| place_error("/count/distinct", pointer)));
+            errors.extend(count.only.iter().flat_map(|only| field_errors("/count/where", only)));
             if count.at_least == 0 {
                 errors.push(ConfigError::new("/count/atLeast", "is 0, which is always so; give 1 or more"));
             }
         }
         errors
     }
+}
+
+fn field_errors(at: &str, field: &Comparison) -> Vec<ConfigError> {
+    let mut errors = field.errors(at);
+    if field.pointer.is_empty() {
+        errors.insert(0, ConfigError::new(format!("{at}/pointer"), WHOLE));
+    }
+    errors
+}
+
+fn place_error(at: &str, pointer: &str) -> Option<ConfigError> {
+    if pointer.is_empty() { Some(ConfigError::new(at, WHOLE)) } else { pointer_error(at, pointer) }
 }
 
 #[cfg(test)]

@@ -54,6 +54,11 @@ fn mistakes(value: Value) -> Vec<String> {
 }
 
 #[test]
+fn the_schema_has_the_fields_of_the_config() {
+    gatehost_sdk::testing::assert_schema::<Config>(include_str!("schema.json"));
+}
+
+#[test]
 fn a_gate_waits_for_the_condition_of_another_object() {
     let config = available();
     let missing = Verdict::unmet("ObjectMissing").message("there is no Deployment db in shop");
@@ -195,10 +200,10 @@ fn every_mistake_of_a_config_is_named_with_its_place() {
     assert_eq!(of(json!({ "condition": { "type": "", "status": "true" } })), ["/condition/type", "/condition/status"]);
     assert_eq!(of(json!({ "condition": { "type": "Ready", "status": true } })), ["/condition/status"]);
     assert_eq!(of(json!({ "field": { "pointer": "/a" } })), ["/field"]);
-    for pointer in ["", "/", "status", "/a~2", "/a~"] {
+    for pointer in ["", "status", "/a~2", "/a~"] {
         assert_eq!(of(json!({ "field": { "pointer": pointer, "equals": 1 } })), ["/field/pointer"], "{pointer}");
     }
-    assert_eq!(of(json!({ "field": { "pointer": "/a", "equals": [1] } })), ["/field/equals"]);
+    assert_eq!(of(json!({ "field": { "pointer": "/a", "equals": null } })), ["/field/equals"]);
     assert_eq!(of(json!({ "field": { "pointer": "/a", "lessThan": "3" } })), ["/field/lessThan"]);
     assert_eq!(of(json!({ "field": { "pointer": "/a", "equal": 1 } })), ["/field/equal"]);
     let count = json!({ "pointer": "a", "distinct": "b", "where": { "pointer": "/c" }, "atLeast": 0 });

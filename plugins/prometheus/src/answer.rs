@@ -10,8 +10,8 @@ use serde::{Deserialize, de::IgnoredAny};
 pub(crate) enum Refusal {
     /// The server did not answer as a Prometheus server does, or could not.
     NoAnswer(Failure),
-    /// The query is wrong.
-    Query(Fault),
+    /// It did, and that is a fault whatever the config says of no answer: the query is wrong, say.
+    Fault(Fault),
 }
 
 /// A series and its value now.
@@ -57,7 +57,7 @@ struct Series {
 /// The samples of an answer, by series.
 pub(crate) fn samples(answer: &Response, server: &str) -> Result<Vec<Sample>, Refusal> {
     let garbled = |what: &str| Refusal::NoAnswer(Failure::new(FailureKind::Garbled, format!("{server} {what}")));
-    let not_numeric = |what: &str| Refusal::Query(Fault::bad_config("NotNumeric").message(what));
+    let not_numeric = |what: &str| Refusal::Fault(Fault::bad_config("NotNumeric").message(what));
     if answer.cut {
         return Err(garbled("answers with more than 1 MiB; make the query give fewer series"));
     }
@@ -92,7 +92,7 @@ pub(crate) fn samples(answer: &Response, server: &str) -> Result<Vec<Sample>, Re
 /// What an error of the API means: that the query is wrong, or that the server could not answer it now.
 fn refused(kind: &str, error: &str, server: &str) -> Refusal {
     match kind {
-        "bad_data" | "execution" => Refusal::Query(Fault::bad_config("QueryRejected").message(error)),
+        "bad_data" | "execution" => Refusal::Fault(Fault::bad_config("QueryRejected").message(error)),
         _ => {
             let kind = FailureKind::Other("QueryFailed".to_owned());
             Refusal::NoAnswer(Failure::new(kind, format!("{server} answers: {error}")))
@@ -135,11 +135,11 @@ mod tests {
     #[test]
     fn a_wrong_query_is_a_fault_with_the_text_of_the_server() {
         let body = r#"{"status": "error", "errorType": "bad_data", "error": "1:4: parse error: unexpected end"}"#;
-        let Err(Refusal::Query(fault)) = read(400, body) else { panic!("no refusal") };
+        let Err(Refusal::Fault(fault)) = read(400, body) else { panic!("no refusal") };
         assert!(format!("{fault:?}").contains("parse error"), "{fault:?}");
         let histogram = r#"[{"metric": {}, "histogram": [1.5, {"count": "1"}]}]"#;
         for body in [success("matrix", "[]"), success("string", r#"[1, "a"]"#), success("vector", histogram)] {
-            assert!(matches!(read(200, &body), Err(Refusal::Query(_))), "{body}");
+            assert!(matches!(read(200, &body), Err(Refusal::Fault(_))), "{body}");
         }
     }
 

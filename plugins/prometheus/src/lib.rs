@@ -1,7 +1,7 @@
 //! True while an instant PromQL query against a Prometheus server compares as configured.
 
 use gatehost_sdk::{
-    Bounds, Check, ConfigError, Description, Fault, OnNoAnswer, Pod, Verdict,
+    Bounds, Check, ConfigError, Description, Failure, FailureKind, Fault, OnNoAnswer, Pod, Several, Verdict,
     http::{Header, Request, host_of},
 };
 use serde::Deserialize;
@@ -25,9 +25,9 @@ pub struct Config {
     pub r#match: Match,
     /// What the value has to be.
     pub expect: Bounds,
-    /// What it means that the query gives no sample.
-    pub on_no_data: OnNoData,
-    /// What it means that the server does not answer.
+    /// What it means that the query gives no sample; what no answer does unless given.
+    pub on_no_data: Option<OnNoData>,
+    /// What it means that the server does not answer, or not with a number.
     pub on_no_answer: Option<OnNoAnswer>,
 }
 
@@ -43,11 +43,12 @@ pub enum Match {
 }
 
 /// What it means that there is no sample.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OnNoData {
-    /// There is no answer yet.
-    #[default]
+    /// The condition stays as it is.
+    Fault,
+    /// The condition becomes Unknown, which closes the gate.
     Unknown,
     /// The gate closes.
     Unmet,
@@ -78,9 +79,10 @@ impl Check for Prometheus {
             Err(field) => return Ok(field.missing()),
         };
         let answer = config.request(&query).send().map_err(Refusal::NoAnswer);
-        match answer.and_then(|answer| answer::samples(&answer, &config.server)) {
-            Ok(samples) => Ok(decide(&samples, &config)),
-            Err(Refusal::Query(fault)) => Err(fault),
+        let samples = answer.and_then(|answer| answer::samples(&answer, &config.server));
+        match samples.and_then(|samples| decide(&samples, &config)) {
+            Ok(verdict) => Ok(verdict),
+            Err(Refusal::Fault(fault)) => Err(fault),
             Err(Refusal::NoAnswer(failure)) => {
                 let unless_set = || OnNoAnswer::by_host(host_of(&config.server).unwrap_or_default());
                 config.on_no_answer.unwrap_or_else(unless_set).answer(failure)
@@ -121,47 +123,52 @@ impl Config {
     }
 }
 
-/// Decides by the samples that a query gave. What is not a number never opens a gate, and closes none: the query has no
-/// answer then, such as a share of nothing.
-pub(crate) fn decide(samples: &[Sample], config: &Config) -> Verdict {
+/// Decides by the samples that a query gave. What is not a number answers nothing, such as a share of nothing: it never
+/// opens a gate, and is no False of the server's.
+pub(crate) fn decide(samples: &[Sample], config: &Config) -> Result<Verdict, Refusal> {
     if samples.is_empty() {
+        let what = "the query gives no sample";
         let verdict = match config.on_no_data {
-            OnNoData::Unknown => Verdict::unknown("NoData"),
-            OnNoData::Unmet => Verdict::unmet("NoData"),
-            OnNoData::Met => Verdict::met("NoData"),
+            None => return Err(unusable("NoData", what)),
+            Some(OnNoData::Fault) => return Err(Refusal::Fault(Fault::unreachable("NoData").message(what))),
+            Some(OnNoData::Unknown) => Verdict::unknown("NoData"),
+            Some(OnNoData::Unmet) => Verdict::unmet("NoData"),
+            Some(OnNoData::Met) => Verdict::met("NoData"),
         };
-        return verdict.message("the query gives no sample");
+        return Ok(verdict.message(what));
     }
-    let met = || Verdict::met("InBounds").message(format!("the query gives {}", config.expect));
-    let any_holds = samples.iter().any(|sample| config.expect.hold(sample.value));
-    let is_nan = samples.iter().any(|sample| sample.value.is_nan());
-    let mut numbers = samples.iter().filter(|sample| !sample.value.is_nan());
-    let broken = numbers.find_map(|sample| Some((sample, config.expect.broken(sample.value)?)));
-    match (config.r#match, broken) {
-        (Match::Any, _) if any_holds => met(),
-        (Match::All, None) if !is_nan => met(),
-        (Match::All, Some((sample, what))) => out_of_bounds(sample, &what, samples.len()),
-        (Match::Any, Some((sample, what))) if !is_nan => out_of_bounds(sample, &what, samples.len()),
-        _ => Verdict::unknown("NotANumber").message("the query gives NaN"),
+    let values: Vec<_> = samples.iter().map(|sample| sample.value).collect();
+    match config.expect.judge(&values, config.r#match == Match::Any) {
+        Several::Right => Ok(Verdict::met("InBounds").message(format!("the query gives {}", config.expect))),
+        Several::Broken(at, what) => {
+            let Sample { series, value } = &samples[at];
+            let whose = if samples.len() == 1 { String::new() } else { format!(" for {series}") };
+            Ok(Verdict::unmet("OutOfBounds").message(format!("the query gives {value}{whose}, {what}")))
+        }
+        Several::NotANumber => Err(unusable("NotANumber", "the query gives NaN")),
     }
 }
 
-fn out_of_bounds(sample: &Sample, what: &str, of: usize) -> Verdict {
-    let whose = if of == 1 { String::new() } else { format!(" for {}", sample.series) };
-    Verdict::unmet("OutOfBounds").message(format!("the query gives {}{whose}, {what}", sample.value))
+fn unusable(reason: &str, what: &str) -> Refusal {
+    Refusal::NoAnswer(Failure::new(FailureKind::Other(reason.to_owned()), what))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 mod tests {
-    use gatehost_sdk::{parse, testing::assert_schema};
+    use gatehost_sdk::{Status, parse, testing::assert_schema};
 
     use super::*;
 
-    fn verdict(values: &[f64], more: &str) -> Verdict {
+    /// The status of a verdict, and the reason and the message of it or of the failure.
+    fn decided(values: &[f64], more: &str) -> (Option<Status>, String, String) {
         let config: Config = parse(&format!(r#"{{"expect": {{"lessThan": 10}} {more}}}"#)).unwrap();
         let sample = |(index, value): (usize, &f64)| Sample { series: format!("x{{i=\"{index}\"}}"), value: *value };
-        decide(&values.iter().enumerate().map(sample).collect::<Vec<_>>(), &config)
+        match decide(&values.iter().enumerate().map(sample).collect::<Vec<_>>(), &config) {
+            Ok(verdict) => (Some(verdict.status), verdict.reason, verdict.message),
+            Err(Refusal::NoAnswer(failure)) => (None, failure.reason().to_owned(), failure.message),
+            Err(Refusal::Fault(fault)) => (None, "a fault whatever it is".to_owned(), format!("{fault:?}")),
+        }
     }
 
     #[test]
@@ -178,9 +185,9 @@ mod tests {
             (&[5.0, 12.0], any, "InBounds"),
             (&[11.0, 12.0], any, "OutOfBounds"),
         ] {
-            assert_eq!(verdict(values, more).reason, expected, "{values:?} {more}");
+            assert_eq!(decided(values, more).1, expected, "{values:?} {more}");
         }
-        assert_eq!(verdict(&[5.0, 12.0], "").message, "the query gives 12 for x{i=\"1\"}, not less than 10");
+        assert_eq!(decided(&[5.0, 12.0], "").2, "the query gives 12 for x{i=\"1\"}, not less than 10");
     }
 
     #[test]
@@ -193,15 +200,20 @@ mod tests {
             (&[f64::NAN, 5.0], any, "InBounds"),
             (&[f64::NAN, 12.0], any, "NotANumber"),
         ] {
-            assert_eq!(verdict(values, more).reason, expected, "{values:?} {more}");
+            assert_eq!(decided(values, more).1, expected, "{values:?} {more}");
         }
     }
 
     #[test]
     fn no_sample_means_what_is_configured() {
-        assert_eq!(verdict(&[], ""), Verdict::unknown("NoData").message("the query gives no sample"));
-        assert_eq!(verdict(&[], r#", "onNoData": "unmet""#).status, gatehost_sdk::Status::Unmet);
-        assert_eq!(verdict(&[], r#", "onNoData": "met""#).status, gatehost_sdk::Status::Met);
+        assert_eq!(decided(&[], ""), (None, "NoData".to_owned(), "the query gives no sample".to_owned()));
+        for (means, status) in [("unknown", Status::Unknown), ("unmet", Status::Unmet), ("met", Status::Met)] {
+            let told = decided(&[], &format!(r#", "onNoData": "{means}""#));
+            assert_eq!((told.0, told.1.as_str()), (Some(status), "NoData"));
+        }
+        let (status, whatever, fault) = decided(&[], r#", "onNoData": "fault""#);
+        assert_eq!((status, whatever.as_str()), (None, "a fault whatever it is"));
+        assert!(fault.contains("reason: \"NoData\""), "{fault}");
     }
 
     #[test]
@@ -226,7 +238,7 @@ mod tests {
             (format!("{{{right}}}"), "/expect"),
             (format!(r#"{{{right}, "expect": {{"lessThan": 1, "greaterThan": 2}}}}"#), "/expect"),
             (format!(r#"{{{right}, "expect": {{"equals": 1}}, "match": "sum"}}"#), "/match"),
-            (format!(r#"{{{right}, "expect": {{"equals": 1}}, "onNoData": "fault"}}"#), "/onNoData"),
+            (format!(r#"{{{right}, "expect": {{"equals": 1}}, "onNoData": "false"}}"#), "/onNoData"),
             (
                 format!(r#"{{{right}, "expect": {{"equals": 1}}, "httpHeaders": [{{"name": "a:", "value": ""}}]}}"#),
                 "/httpHeaders/0",

@@ -7,8 +7,8 @@ use std::{
 };
 
 use gatehost_sdk::{
-    Bounds, Check, ConfigError, Description, Failure, FailureKind, Fault, OnNoAnswer, Pod, Verdict, WholePattern,
-    clock,
+    Bounds, Check, ConfigError, Description, Failure, FailureKind, Fault, OnNoAnswer, Pod, Several, Verdict,
+    WholePattern, clock,
     http::{Place, Request, Response, Scheme, host_of},
     memory,
     metrics::{self, Line},
@@ -89,21 +89,21 @@ impl Check for Scrape {
     fn evaluate(_: &Pod, config: Config) -> Result<Verdict, Fault> {
         let url = config.place().url("/metrics")?;
         let request = Request::get(&url).header("accept", "text/plain;version=0.0.4").most_bytes(1 << 20);
-        let found = match request.send().and_then(|answer| config.find(&answer, &url)) {
-            Ok(found) => found,
+        let found = request.send().and_then(|answer| config.find(&answer, &url));
+        let decided = match found {
+            Ok(found) if config.rate => decide_rate(&found, memory::kept(), &config, clock::now()),
+            found => found.and_then(|found| Ok((decide(&found, &config)?, None))),
+        };
+        match decided {
+            Ok((verdict, kept)) => {
+                kept.map_or(Ok(()), |kept| memory::keep(&kept))?;
+                Ok(verdict)
+            }
             Err(failure) => {
                 let unless_set = || OnNoAnswer::by_host(host_of(&url).unwrap_or_default());
-                return config.on_no_answer.unwrap_or_else(unless_set).answer(failure);
+                config.on_no_answer.unwrap_or_else(unless_set).answer(failure)
             }
-        };
-        if !config.rate {
-            return Ok(decide(&found, &config));
         }
-        let (verdict, kept) = decide_rate(&found, memory::kept(), &config, clock::now());
-        if let Some(kept) = kept {
-            memory::keep(&kept)?;
-        }
-        Ok(verdict)
     }
 }
 
@@ -177,33 +177,30 @@ impl Config {
     }
 }
 
-/// Decides by the values of the series.
-fn decide(found: &Found, config: &Config) -> Verdict {
-    let (bounds, shown) = (config.expect, config.shown());
-    let broken = |value: &f64| bounds.broken(*value).map(|what| (*value, what));
-    let first = match config.r#match {
-        _ if found.values.is_empty() => return missing(config),
-        Match::Sum => broken(&found.values.iter().sum()),
-        Match::All => found.values.iter().find_map(broken),
-        Match::Any if found.values.iter().any(|value| bounds.hold(*value)) => None,
-        Match::Any => found.values.first().and_then(broken),
-    };
-    match first {
-        None => Verdict::met("InBounds").message(format!("{shown} is {bounds}")),
-        Some((value, _)) if value.is_nan() => Verdict::unmet("NotANumber").message(format!("{shown} is NaN")),
-        Some((value, what)) => Verdict::unmet("OutOfBounds").message(format!("{shown} is {value}, {what}")),
+/// Decides by the values of the series. A metric that is not there, or is not a number where that decides, is an answer
+/// that cannot be used.
+fn decide(found: &Found, config: &Config) -> Result<Verdict, Failure> {
+    let (sum, shown) = ([found.sum(config)?], config.shown());
+    let values = if config.r#match == Match::Sum { &sum[..] } else { &found.values };
+    match config.expect.judge(values, config.r#match == Match::Any) {
+        Several::Right => Ok(Verdict::met("InBounds").message(format!("{shown} is {}", config.expect))),
+        Several::Broken(at, what) => {
+            Ok(Verdict::unmet("OutOfBounds").message(format!("{shown} is {}, {what}", values[at])))
+        }
+        Several::NotANumber => Err(unusable("NotANumber", format!("{shown} is NaN"))),
     }
 }
 
-/// Decides by how fast the sum of the series grows; what is to be kept for the next call, where it is not what was.
-fn decide_rate(found: &Found, kept: Option<Kept>, config: &Config, now: u64) -> (Verdict, Option<Kept>) {
-    let shown = config.shown();
-    if found.values.is_empty() {
-        return (missing(config), None);
-    }
-    let sum: f64 = found.values.iter().sum();
+/// Decides by how fast the sum of the series grows; what is to be kept for the next call.
+fn decide_rate(
+    found: &Found,
+    kept: Option<Kept>,
+    config: &Config,
+    now: u64,
+) -> Result<(Verdict, Option<Kept>), Failure> {
+    let (shown, sum) = (config.shown(), found.sum(config)?);
     if !sum.is_finite() {
-        return (Verdict::unmet("NotANumber").message(format!("{shown} is {sum}, which grows at no rate")), None);
+        return Err(unusable("NotANumber", format!("{shown} is {sum}, which grows at no rate")));
     }
     let (rate, kept) = rate::step(kept, config.asked(), now, sum, found.is_gauge);
     let verdict = match rate {
@@ -216,11 +213,20 @@ fn decide_rate(found: &Found, kept: Option<Kept>, config: &Config, now: u64) -> 
             Some(what) => Verdict::unmet("OutOfBounds").message(format!("{shown} grows by {rate:.3} a second, {what}")),
         },
     };
-    (verdict, Some(kept))
+    Ok((verdict, Some(kept)))
 }
 
-fn missing(config: &Config) -> Verdict {
-    Verdict::unmet("MetricMissing").message(format!("there is no {}", config.shown()))
+impl Found {
+    fn sum(&self, config: &Config) -> Result<f64, Failure> {
+        if self.values.is_empty() {
+            return Err(unusable("MetricMissing", format!("there is no {}", config.shown())));
+        }
+        Ok(self.values.iter().sum())
+    }
+}
+
+fn unusable(reason: &str, what: String) -> Failure {
+    Failure::new(FailureKind::Other(reason.to_owned()), what)
 }
 
 #[cfg(test)]
@@ -237,9 +243,17 @@ mod tests {
         parse(&format!(r#"{{"port": 9090, "metric": "depth" {expect} {more}}}"#)).unwrap()
     }
 
-    fn verdict(more: &str) -> Verdict {
+    /// The reason and the message, whichever it is, and the status of a verdict.
+    fn told(decided: Result<Verdict, Failure>) -> (Option<Status>, String, String) {
+        match decided {
+            Ok(verdict) => (Some(verdict.status), verdict.reason, verdict.message),
+            Err(failure) => (None, failure.reason().to_owned(), failure.message),
+        }
+    }
+
+    fn decided(more: &str) -> (Option<Status>, String, String) {
         let config = config(more);
-        decide(&config.read(TEXT).unwrap(), &config)
+        told(decide(&config.read(TEXT).unwrap(), &config))
     }
 
     #[test]
@@ -261,21 +275,33 @@ mod tests {
             (r#", "match": "any", "expect": {"notEquals": 8}"#, "InBounds"),
             (r#", "match": "any", "expect": {"greaterThan": 8}"#, "OutOfBounds"),
         ] {
-            assert_eq!(verdict(more).reason, expected, "{more}");
+            assert_eq!(decided(more).1, expected, "{more}");
         }
-        assert_eq!(verdict("").message, "depth is 12, not less than 10");
+        assert_eq!(decided("").2, "depth is 12, not less than 10");
         let missing = "there is no depth{queue=\"c\", kind=~\"x.*\"}";
-        assert_eq!(verdict(r#", "labels": {"queue": "c"}, "labelsMatch": {"kind": "x.*"}"#).message, missing);
+        assert_eq!(decided(r#", "labels": {"queue": "c"}, "labelsMatch": {"kind": "x.*"}"#).2, missing);
     }
 
     #[test]
-    fn what_is_missing_or_no_number_closes_the_gate() {
-        let mut config = config("");
-        for (metric, expected) in [("gone", "MetricMissing"), ("bad", "NotANumber"), ("other", "InBounds")] {
-            config.metric = metric.to_owned();
-            let verdict = decide(&config.read(TEXT).unwrap(), &config);
-            assert_eq!(verdict.reason, expected);
-            assert_eq!(verdict.status == Status::Met, expected == "InBounds");
+    fn what_is_missing_or_no_number_is_no_answer_unless_another_series_decides() {
+        for (metric, found) in [("gone", "MetricMissing"), ("bad", "NotANumber")] {
+            let config = Config { metric: metric.to_owned(), ..config("") };
+            let (status, reason, message) = told(decide(&config.read(TEXT).unwrap(), &config));
+            assert_eq!((status, reason.as_str()), (None, found), "{message}");
+        }
+        for (values, sum, any, all) in [
+            ([5.0, f64::NAN], "NotANumber", "InBounds", "NotANumber"),
+            ([12.0, f64::NAN], "NotANumber", "NotANumber", "OutOfBounds"),
+            ([f64::INFINITY, f64::NEG_INFINITY], "NotANumber", "InBounds", "OutOfBounds"),
+        ] {
+            let found = Found { values: values.to_vec(), is_gauge: true };
+            for (way, reason) in [(Match::Sum, sum), (Match::Any, any), (Match::All, all)] {
+                assert_eq!(
+                    told(decide(&found, &Config { r#match: way, ..config("") })).1,
+                    reason,
+                    "{way:?} {values:?}"
+                );
+            }
         }
     }
 
@@ -283,15 +309,14 @@ mod tests {
     fn a_rate_is_unknown_at_first_and_compared_then() {
         let config = config(r#", "rate": true"#);
         let found = |value| Found { values: vec![value], is_gauge: false };
-        let (first, kept) = decide_rate(&found(0.0), None, &config, 10_000);
+        let (first, kept) = decide_rate(&found(0.0), None, &config, 10_000).unwrap();
         assert_eq!((first.status, first.reason.as_str()), (Status::Unknown, "FirstScrape"));
-        assert_eq!(decide_rate(&found(50.0), kept.clone(), &config, 20_000).0.reason, "InBounds");
-        let fast = decide_rate(&found(200.0), kept.clone(), &config, 20_000).0;
+        assert_eq!(decide_rate(&found(50.0), kept.clone(), &config, 20_000).unwrap().0.reason, "InBounds");
+        let fast = decide_rate(&found(200.0), kept.clone(), &config, 20_000).unwrap().0;
         assert_eq!(fast.message, "depth grows by 20.000 a second, not less than 10");
-        assert_eq!(decide_rate(&found(f64::NAN), kept.clone(), &config, 20_000), {
-            (Verdict::unmet("NotANumber").message("depth is NaN, which grows at no rate"), None)
-        });
-        assert_eq!(decide_rate(&Found::default(), kept, &config, 20_000).0.reason, "MetricMissing");
+        let nan = decide_rate(&found(f64::NAN), kept.clone(), &config, 20_000).unwrap_err();
+        assert_eq!(nan.to_string(), "NotANumber: depth is NaN, which grows at no rate");
+        assert_eq!(decide_rate(&Found::default(), kept, &config, 20_000).unwrap_err().reason(), "MetricMissing");
     }
 
     #[test]

@@ -24,6 +24,17 @@ pub struct Bounds {
     pub greater_or_equal: Option<f64>,
 }
 
+/// What comes of several numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Several {
+    /// They are right, or there are none.
+    Right,
+    /// They are not: the index of the first that is not, and what it would have to be, such as `not less than 10`.
+    Broken(usize, String),
+    /// One is not a number, and that decides.
+    NotANumber,
+}
+
 impl Bounds {
     /// Whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
@@ -42,6 +53,19 @@ impl Bounds {
         asked
             .find(|(_, bound, holds)| !value.partial_cmp(bound).is_some_and(holds))
             .map(|(words, bound, _)| format!("not {words}{bound}"))
+    }
+
+    /// Holds several numbers to them: each has to be right, or `any` one of them. What is not a number is no answer, and
+    /// one only where no other number decides.
+    pub fn judge(&self, values: &[f64], any: bool) -> Several {
+        let (has_nan, is_right) = (values.iter().any(|value| value.is_nan()), |value: &f64| self.hold(*value));
+        let broken = |(at, value): (usize, &f64)| Some((at, self.broken(*value).filter(|_| !value.is_nan())?));
+        match values.iter().enumerate().find_map(broken) {
+            _ if any && values.iter().any(is_right) => Several::Right,
+            Some((at, what)) if !any || !has_nan => Several::Broken(at, what),
+            None if !has_nan => Several::Right,
+            _ => Several::NotANumber,
+        }
     }
 
     /// What is wrong with them in a config, where they stand at a JSON pointer: none is given, or no number is right.
@@ -105,6 +129,22 @@ mod tests {
         ] {
             assert_eq!([4.0, 5.0, 6.0].map(|value| bounds.hold(value)), right, "{bounds:?}");
             assert!(!bounds.hold(f64::NAN), "{bounds:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_decides_only_where_no_number_does() {
+        let bounds = Bounds { less_than: Some(10.0), ..Bounds::default() };
+        let (nan, broken) = (f64::NAN, |at| Several::Broken(at, "not less than 10".to_owned()));
+        for (values, all, any) in [
+            (&[5.0, 6.0][..], Several::Right, Several::Right),
+            (&[5.0, 12.0], broken(1), Several::Right),
+            (&[11.0, 12.0], broken(0), broken(0)),
+            (&[nan, 5.0], Several::NotANumber, Several::Right),
+            (&[nan, 12.0], broken(1), Several::NotANumber),
+            (&[nan], Several::NotANumber, Several::NotANumber),
+        ] {
+            assert_eq!((bounds.judge(values, false), bounds.judge(values, true)), (all, any), "{values:?}");
         }
     }
 

@@ -47,6 +47,7 @@
 mod adapter;
 pub mod clock;
 mod compare;
+mod comparison;
 mod config;
 pub mod dns;
 pub mod fields;
@@ -68,7 +69,8 @@ pub use bindings::gatehost::check::{
     pod::{Container, ContainerRole, ContainerState, Pod, PodCondition, PodOwner},
     types::Status,
 };
-pub use compare::Bounds;
+pub use compare::{Bounds, Several};
+pub use comparison::{Comparison, Off, pointer_error};
 pub use config::{ConfigError, NoConfig, parse};
 pub use pattern::{Pattern, WholePattern};
 pub use reach::{Failure, FailureKind, OnNoAnswer};

@@ -99,6 +99,11 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_has_the_fields_of_the_config() {
+        gatehost_sdk::testing::assert_schema::<Config>(include_str!("schema.json"));
+    }
+
+    #[test]
     fn it_opens_at_the_exact_moment_and_not_before() {
         let early = after(&pair(), T0, T0 + 30_999);
         assert_eq!((early.reason.as_str(), early.recheck_after), ("Settling", Some(Duration::from_millis(1))));

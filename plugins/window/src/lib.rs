@@ -6,6 +6,7 @@ use gatehost_sdk::{Check, ConfigError, Description, Fault, Pod, Verdict, clock};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Deserialize;
 
+mod cron;
 mod span;
 
 use span::Span;

@@ -1,16 +1,13 @@
 //! One window as instants: which one an instant is in, and when the next one begins.
 
-use croner::{
-    Cron,
-    parser::{CronParser, Seconds, Year},
-};
+use croner::Cron;
 use jiff::{
     SignedDuration, Timestamp, ToSpan, Zoned,
     civil::{Date, Time},
     tz::{AmbiguousOffset, TimeZone},
 };
 
-use crate::Entry;
+use crate::{Entry, cron};
 
 /// The longest duration beside a cron schedule: with more than a month no day is left outside.
 const MAX_DURATION: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -141,8 +138,7 @@ fn instant(day: Date, time: Time, zone: &TimeZone, end: bool) -> Option<Timestam
 }
 
 fn schedule(text: &str, zone: &TimeZone) -> Result<Cron, String> {
-    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    let cron = parser.parse(text).map_err(|error| format!("{text:?} is no cron schedule of five fields: {error}"))?;
+    let cron = cron::parse(text)?;
     // Any moment will do: what comes at all comes within the years after it.
     let some = Timestamp::UNIX_EPOCH.to_zoned(zone.clone());
     cron.find_next_occurrence(&some, false).map_err(|_| format!("{text:?} never comes; no such day exists"))?;

@@ -44,6 +44,11 @@ fn mistake(entry: Entry) -> (String, String) {
 }
 
 #[test]
+fn the_schema_has_the_fields_of_the_config() {
+    gatehost_sdk::testing::assert_schema::<Config>(include_str!("schema.json"));
+}
+
+#[test]
 fn a_nightly_job_closes_the_gate_while_it_runs() {
     let config = Config { open: Side::Outside, ..inside("Europe/Berlin", &[cron("0 2 * * *", "90m")]) };
     let before = at(&config, "2026-11-25T00:59:59.999Z");
@@ -131,15 +136,39 @@ fn a_cron_schedule_is_that_of_a_cronjob() {
 }
 
 #[test]
-fn every_mistake_is_named_with_its_place() {
-    let (path, what) = mistake(cron("0 2 * *", "1h"));
-    assert!(
-        path == "/windows/0/cron" && what.starts_with("\"0 2 * *\" is no cron schedule of five fields: "),
-        "{what}"
-    );
-    for text in ["0 0 2 * * *", "60 2 * * *", "0 2 * * FUNDAY", "", "0 2 * * * 2027", "a b c d e"] {
-        assert_eq!(mistake(cron(text, "1h")).0, "/windows/0/cron", "{text}");
+fn a_wrong_field_of_a_schedule_is_named_with_its_value_and_its_range() {
+    let such = "*, or a list, a range or a step of such";
+    for (text, field, value, range) in [
+        ("60 2 * * *", "minute", "60", "0 to 59"),
+        ("*/0 2 * * *", "minute", "*/0", "0 to 59"),
+        ("0 24 * * *", "hour", "24", "0 to 23"),
+        ("0 0,12,24 * * *", "hour", "24", "0 to 23"),
+        ("0 9-25 * * *", "hour", "9-25", "0 to 23"),
+        ("0 2 32 * *", "day of month", "32", "1 to 31"),
+        ("0 2 0 * *", "day of month", "0", "1 to 31"),
+        ("0 2 * 13 *", "month", "13", "1 to 12 or JAN to DEC"),
+        ("0 2 * JANUARY *", "month", "JANUARY", "1 to 12 or JAN to DEC"),
+        ("0 2 * * 8", "day of week", "8", "0 to 7 or SUN to SAT"),
+        ("0 2 * * FUNDAY", "day of week", "FUNDAY", "0 to 7 or SUN to SAT"),
+        ("a b c d e", "minute", "a", "0 to 59"),
+        ("-1 2 * * *", "minute", "-1", "0 to 59"),
+        ("0 99999999999 * * *", "hour", "99999999999", "0 to 23"),
+    ] {
+        let expected = format!("{text:?}: the {field} cannot be {value:?}; write {range}, {such}");
+        assert_eq!(mistake(cron(text, "1h")), ("/windows/0/cron".into(), expected));
     }
+    for text in ["", "0 2 * *", "0 0 2 * * *", "0 2 * * * 2027", "0", "@dayly"] {
+        let five = "write five fields (minute, hour, day of month, month, day of week)";
+        let expected = format!("{text:?} is no schedule; {five}, or @hourly, @daily, @weekly, @monthly or @yearly");
+        assert_eq!(mistake(cron(text, "1h")), ("/windows/0/cron".into(), expected));
+    }
+    for text in ["@hourly", "@daily", "@weekly", "@monthly", "@yearly"] {
+        assert_eq!(mistakes(&inside("UTC", &[cron(text, "10m")])), [], "{text}");
+    }
+}
+
+#[test]
+fn every_mistake_is_named_with_its_place() {
     assert_eq!(mistake(cron("0 0 30 2 *", "1h")).1, "\"0 0 30 2 *\" never comes; no such day exists");
     for text in ["", "0s", "-1h", "745h", "soon", "1"] {
         assert_eq!(mistake(cron("0 2 * * *", text)).0, "/windows/0/duration", "{text}");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -15,12 +16,14 @@ use gatehost_tests::{
     target,
     wait::{Seen, until},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 mod plain;
 mod prometheus;
 mod servers;
 mod table;
+mod unruly;
+mod unusable;
 
 /// How long a state may take to be seen, on a busy machine.
 const BOUND: Duration = Duration::from_mins(1);
@@ -34,6 +37,13 @@ struct Said {
     status: String,
     reason: String,
     message: String,
+}
+
+impl Said {
+    fn of(gate: &Value) -> Self {
+        let text = |field: &str| gate[field].as_str().unwrap_or("none").to_owned();
+        Self { status: text("status"), reason: text("reason"), message: text("message") }
+    }
 }
 
 const POD: &str = "apiVersion: v1
@@ -85,9 +95,34 @@ impl Bed {
     fn ask(&self, more: &[&str]) -> Result<Said> {
         let document = self.document(more)?;
         ensure!(document["errors"].as_array().is_some_and(Vec::is_empty), "{document}");
-        let gate = &document["gates"][0];
-        let text = |field: &str| gate[field].as_str().unwrap_or("none").to_owned();
-        Ok(Said { status: text("status"), reason: text("reason"), message: text("message") })
+        Ok(Said::of(&document["gates"][0]))
+    }
+
+    /// Asks for a gate of each of many checks at once: what is said of each, by the name of the check. All of them are asked
+    /// of one pod, whose IP this is.
+    fn ask_all(plugins: &[&str], ip: Option<&str>, specs: &[(String, Value)]) -> Result<BTreeMap<String, Said>> {
+        let bed = Self::new(plugins, "");
+        let check = |(name, spec): &(String, Value)| {
+            let mut spec = spec.clone();
+            (spec["gate"], spec["startWhen"]) = (format!("example.com/{name}").into(), "always".into());
+            json!({ "apiVersion": "gatehost.dev/v1alpha1", "kind": "Check", "metadata": { "name": name }, "spec": spec })
+                .to_string()
+        };
+        let checks: Vec<_> = specs.iter().map(check).collect();
+        fs::write(bed.path().join("check.yaml"), checks.join("\n---\n"))?;
+        let gates: Vec<_> =
+            specs.iter().map(|(name, _)| json!({ "conditionType": format!("example.com/{name}") })).collect();
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web-0", "namespace": "shop" },
+            "spec": { "readinessGates": gates, "containers": [{ "name": "main", "image": "web" }] },
+            "status": { "phase": "Running", "podIP": ip },
+        });
+        fs::write(bed.path().join("pod.yaml"), pod.to_string())?;
+        let document = bed.document(&[])?;
+        ensure!(document["errors"].as_array().is_some_and(Vec::is_empty), "{document:#}");
+        let said = |gate: &Value| Some((gate["check"].as_str()?.to_owned(), Said::of(gate)));
+        let gates = document["gates"].as_array().context("no gates")?;
+        Ok(gates.iter().filter_map(said).collect())
     }
 
     /// The one thing that is wrong with what is in it.

@@ -78,10 +78,17 @@ async fn what_prometheus_does_not_have_and_does_not_understand_is_never_a_false(
     stack.set("queue_depth 3\nqueue_ratio NaN\n")?;
     let bed = Bed::new(&["prometheus.wasm"], &spec(&stack.url, "queue_depth", "lessThan: 10"));
     bed.until("True", "InBounds").await?;
-    bed.check(&spec(&stack.url, "no_such_metric", "lessThan: 10"));
-    assert_eq!(bed.ask(&[])?.status, "Unknown");
-    bed.check(&spec(&stack.url, "queue_ratio", "lessThan: 10"));
-    assert_ne!(bed.ask(&[])?.status, "True");
+    for (query, more, status, reason) in [
+        ("no_such_metric", "", "Unknown", "NoData"),
+        ("no_such_metric", ", onNoData: unmet", "False", "NoData"),
+        ("no_such_metric", ", onNoAnswer: unmet", "False", "NoData"),
+        ("queue_ratio", "", "Unknown", "NotANumber"),
+        ("queue_ratio", ", onNoAnswer: unmet", "False", "NotANumber"),
+    ] {
+        let plain = spec(&stack.url, query, "lessThan: 10");
+        bed.check(&plain.replace("lessThan: 10}", &format!("lessThan: 10}}{more}")));
+        bed.until(status, reason).await?;
+    }
     bed.check(&spec(&stack.url, "sum(queue_depth", "lessThan: 10"));
     let said = bed.ask(&[])?;
     assert_eq!(said.status, "Unknown", "{said:?}");

@@ -17,15 +17,15 @@ use gatehost_tests::wait::{Seen, until};
 use super::{BOUND, Bed};
 
 /// Answers every connection with the same bytes, which a test may change; gone when dropped.
-struct Server {
-    port: u16,
+pub(super) struct Server {
+    pub(super) port: u16,
     answer: Arc<Mutex<String>>,
     ended: Arc<AtomicBool>,
     serving: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    fn new(answer: &str) -> Result<Self> {
+    pub(super) fn new(answer: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
         let (answer, ended) = (Arc::new(Mutex::new(answer.to_owned())), Arc::new(AtomicBool::new(false)));
@@ -45,7 +45,7 @@ impl Server {
         Ok(Self { port, answer, ended, serving: Some(serving) })
     }
 
-    fn say(&self, answer: &str) {
+    pub(super) fn say(&self, answer: &str) {
         answer.clone_into(&mut self.answer.lock().unwrap());
     }
 }
@@ -78,7 +78,7 @@ fn reply(mut connection: TcpStream, answer: &str) -> std::io::Result<()> {
     connection.read_to_end(&mut Vec::new()).map(drop)
 }
 
-fn page(status: &str, body: &str) -> String {
+pub(super) fn page(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\ncontent-type: application/json\r\n\r\n{body}", body.len())
 }
 

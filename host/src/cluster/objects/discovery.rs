@@ -66,14 +66,27 @@ impl Group {
         if known.as_ref().is_none_or(|known| known.at < since) {
             *known = Some(Known { at: Instant::now(), kinds: self.ask().await? });
         }
-        known.as_ref().and_then(|known| known.kinds.get(kind).cloned()).ok_or_else(|| {
-            let api_version = &self.api_version;
-            let line = format!(
-                "the API server knows no kind {kind} in {api_version} that can be watched: is its \
-                 CustomResourceDefinition installed?"
-            );
+        let kinds = known.as_ref().map(|known| &known.kinds);
+        kinds.and_then(|kinds| kinds.get(kind).cloned()).ok_or_else(|| {
+            let line = self.not_served(kind, kinds.into_iter().flatten());
             Trouble { kind: Kind::Said(404), line }
         })
+    }
+
+    /// What to do about a kind that is not there: a typing error, or something that is not installed.
+    fn not_served<'a>(&self, kind: &str, mut kinds: impl Iterator<Item = (&'a String, &'a Resource)>) -> String {
+        let means = |(known, resource): &(&String, &Resource)| {
+            known.eq_ignore_ascii_case(kind) || resource.plural.eq_ignore_ascii_case(kind)
+        };
+        let mend = match kinds.find(means) {
+            Some((known, _)) => format!("did you mean {known}?"),
+            None => "is its CustomResourceDefinition installed?".to_owned(),
+        };
+        let api_version = &self.api_version;
+        format!(
+            "the cluster serves no kind {kind} in {api_version} that can be watched; `kubectl api-resources` lists what it \
+             serves: {mend}"
+        )
     }
 
     /// Forgets a kind that is gone.
@@ -139,7 +152,10 @@ mod tests {
         assert!(!node.unwrap().namespaced);
         for kind in ["Secret", "secret", "Eviction", "Binding", "pods", "Deployment"] {
             let line = group.resolve(kind, since).await.unwrap_err().line;
-            assert!(line.contains(&format!("no kind {kind} in v1")), "{line}");
+            assert!(line.contains(&format!("serves no kind {kind} in v1")), "{line}");
+            // A Secret is not offered, however it is written.
+            assert_eq!(line.ends_with(": did you mean Pod?"), kind == "pods", "{line}");
+            assert!(line.contains("`kubectl api-resources` lists what it serves: "), "{line}");
         }
         assert_eq!(server.requests().len(), 1);
         assert!(server.requests()[0].starts_with("GET /api/v1 "));

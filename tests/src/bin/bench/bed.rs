@@ -2,7 +2,7 @@
 
 use std::{
     cell::OnceCell,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use gatehost_tests::{
     controlplane::{ControlPlane, DEPLOYED_AS, scratch},
+    gatehost_binary,
     host::Host,
     metrics::Metrics,
     process::Process,
@@ -153,15 +154,31 @@ impl Bed {
         let log = self.logs.join(format!("{}.log", kind.name()));
         let begin = Instant::now();
         let running = if kind == Kind::Host {
-            let [files, kubeconfig] = [path(&self.files)?, path(&self.kubeconfig)?];
-            let args = [&[files, "--kubeconfig", kubeconfig, "--namespace", namespace], &load::PACE[..]].concat();
-            Running::Host(Host::start(&args, &[], &log)?)
+            Running::Host(self.host(&self.files, &[namespace.to_owned()])?)
         } else {
             let mut command = Command::new(std::env::current_exe()?);
             command.args([peer::CHILD, kind.name(), namespace]).env("KUBECONFIG", &self.kubeconfig);
             Running::Peer(Process::spawn(kind.name(), command, &log)?)
         };
         Ok((begin, running))
+    }
+
+    /// Starts the host with the checks in a directory on some namespaces.
+    pub(crate) fn host(&self, files: &Path, namespaces: &[String]) -> Result<Host> {
+        let mut args = vec![path(files)?, "--kubeconfig", path(&self.kubeconfig)?];
+        args.extend(namespaces.iter().flat_map(|namespace| ["--namespace", namespace.as_str()]));
+        args.extend(load::PACE);
+        let name = namespaces.first().map_or("all", String::as_str);
+        Host::start(&args, &[], &self.logs.join(format!("{}-{name}.log", Kind::Host.name())))
+    }
+
+    /// Grants the host what the checks in a directory need to read objects.
+    pub(crate) fn grant(&self, files: &Path) -> Result<()> {
+        let output = Command::new(gatehost_binary()?).args(["rbac", "--offline"]).arg(files).output()?;
+        let rights = files.with_extension("rights.yaml");
+        std::fs::write(&rights, output.stdout)?;
+        self.plane.kubectl(&["apply", "-f", path(&rights)?])?;
+        Ok(())
     }
 
     /// The size of a pod's JSON as it is served, in bytes.
@@ -171,8 +188,7 @@ impl Bed {
     }
 
     /// Where the logs of everybody are.
-    pub(crate) fn logs(&self) -> &std::path::Path {
-        let _ = &self.plane;
+    pub(crate) fn logs(&self) -> &Path {
         &self.logs
     }
 }

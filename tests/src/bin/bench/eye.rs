@@ -100,6 +100,12 @@ impl Seen {
         self.pods.get(name)
     }
 
+    /// When the last of exactly `count` pods got this status, where all have it.
+    pub(crate) fn all_since(&self, count: usize, status: &str) -> Option<Instant> {
+        let last = self.pods.values().map(|sight| sight.status_since).max();
+        last.filter(|_| self.all(count, status))
+    }
+
     fn all(&self, count: usize, status: &str) -> bool {
         self.pods.len() == count && self.statuses.get(status) == Some(&count)
     }

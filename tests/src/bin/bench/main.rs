@@ -10,6 +10,7 @@
 //! expression a call of the CEL check, next to the same expression evaluated natively
 //! start      process start to 1,000 gates set, next to peers with the verdict compiled in
 //! flip       an annotation that changes to the condition that follows, next to the same peers
+//! objects    a ConfigMap that changes to the condition that follows, next to a watch that sees the change
 //! patches    patches sent for each transition, while labels change all the time
 //! memory     resident memory for 1,000, 5,000 and 10,000 gated pods
 //! ```
@@ -36,6 +37,7 @@ mod gates;
 mod lap;
 mod load;
 mod memory;
+mod objects;
 mod patches;
 mod peer;
 mod pinned;
@@ -60,8 +62,20 @@ impl Size {
     }
 }
 
-const LEGS: [&str; 11] =
-    ["evaluate", "cores", "reuse", "reload", "http", "gates", "expression", "start", "flip", "patches", "memory"];
+const LEGS: [&str; 12] = [
+    "evaluate",
+    "cores",
+    "reuse",
+    "reload",
+    "http",
+    "gates",
+    "expression",
+    "start",
+    "flip",
+    "objects",
+    "patches",
+    "memory",
+];
 
 fn main() -> Result<()> {
     let mut arguments: Vec<String> = env::args().skip(1).collect();
@@ -98,6 +112,7 @@ fn main() -> Result<()> {
             "expression" => expression::run(size)?,
             "start" => runtime.block_on(start::run(size, &beds))?,
             "flip" => runtime.block_on(flip::run(size, &beds))?,
+            "objects" => runtime.block_on(objects::run(size, &beds))?,
             "patches" => runtime.block_on(patches::run(size, &beds))?,
             _ => runtime.block_on(memory::run(size, &beds))?,
         };

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -12,9 +12,13 @@ use tokio::sync::watch;
 use crate::{
     catalog::{Problem, Snapshot},
     dispatch::{Call, Core, Note, NoteKind, Observer, Outcome, Patch},
-    sandbox::Evaluated,
+    sandbox::{Evaluated, LogRate},
     serve::Metrics,
 };
+
+/// How many bytes of faults of one check are logged a second, in the long run: a plugin that finds a new reason at each
+/// call must not fill the disk.
+const FAULTS: u32 = 8 << 10;
 
 /// Logs what dispatch does.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub(super) struct Journal {
     unwritten: HashMap<Arc<str>, String>,
     /// The checks that select no pod, as of the core's revision.
     unused: BTreeSet<Arc<str>>,
+    /// How much may be said of the faults of each check.
+    faults: HashMap<Arc<str>, LogRate>,
     revision: u64,
     /// How many entries make a look at what can be forgotten worthwhile.
     limit: usize,
@@ -58,6 +64,7 @@ impl Observer for Journal {
             NoteKind::Turned(to) => {
                 tracing::info!(gate, %pod, to = to.as_str(), check, detail = message, "transition");
             }
+            NoteKind::Fault if !self.may_tell(note) => {}
             NoteKind::Fault => tracing::warn!(gate, %pod, check, detail = message, "fault"),
             kind if kind.is_warning() => tracing::warn!(gate, %pod, check, reason, detail = message, "attention"),
             _ => tracing::info!(gate, %pod, check, reason, detail = message, "note"),
@@ -72,6 +79,8 @@ impl Observer for Journal {
                 tracing::warn!(%check, "selects no pod that has its gate: see its spec.select");
             }
             self.unused = unused;
+            let checks: HashSet<_> = core.gates().filter_map(|gate| gate.check).collect();
+            self.faults.retain(|check, _| checks.contains(check));
         }
         if self.unwritten.len() <= self.limit {
             return;
@@ -84,6 +93,17 @@ impl Observer for Journal {
 }
 
 impl Journal {
+    /// Whether a fault of a check is told. Those that are not are counted, and that is told.
+    fn may_tell(&mut self, note: &Note) -> bool {
+        let Some(check) = &note.check else { return true };
+        let (rate, now) = (self.faults.entry(check.clone()).or_insert_with(|| LogRate::new(FAULTS)), Instant::now());
+        let admitted = rate.admits(note.message.len(), now);
+        if let Some((faults, _)) = rate.left_out(now) {
+            tracing::warn!(%check, faults, "left out: more faults than are logged; the metrics count them all");
+        }
+        admitted
+    }
+
     fn unwritten(&mut self, patch: &Patch, error: &str, what: &'static str) {
         let told = self.unwritten.insert(patch.uid.clone(), error.to_owned());
         if told.as_deref() != Some(error) {
@@ -191,6 +211,19 @@ mod tests {
         for (line, parts) in lines.iter().zip(expected) {
             assert!(parts.iter().all(|part| line.contains(part)), "not {parts:?}: {line}");
         }
+    }
+
+    #[test]
+    fn faults_without_end_are_told_at_a_rate_and_counted_for_each_check_alone() {
+        let lines = logged(|journal| {
+            for n in 0..10_000 {
+                journal.noted(&note(NoteKind::Fault, &format!("Reason{n}: {}", "x".repeat(900))));
+            }
+            journal.noted(&Note { check: Some("other".into()), ..note(NoteKind::Fault, "Deadline: 2 s") });
+        });
+        let of = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
+        assert!((50..1000).contains(&of("Reason")), "{} lines", lines.len());
+        assert_eq!((of("left out"), of("check=\"other\"")), (1, 1));
     }
 
     #[test]

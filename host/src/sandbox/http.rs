@@ -78,15 +78,26 @@ fn prepare(reach: &Reach, request: Request) -> Result<Prepared, Failure> {
 
 impl Prepared {
     async fn exchange(self) -> Result<Response, Trouble> {
-        let Self { granted, entry, request, most, .. } = self;
+        let Self { granted, entry, mut request, most, .. } = self;
         let Some(client) = granted.clients.of(&entry) else { return Err(Trouble::late()) };
-        let response = client.request(request).await.map_err(|error| {
+        // What changes nothing may be sent again, where a kept connection was closed by the time that it was used.
+        let harmless = request.method().is_safe();
+        let response = loop {
+            let again = harmless.then(|| request.clone());
+            let error = match client.request(request).await {
+                Ok(response) => break response,
+                Err(error) => error,
+            };
             let mut extras = ::http::Extensions::new();
             if let Some(info) = error.connect_info() {
                 info.get_extras(&mut extras);
             }
-            http_trouble(&error, extras.get::<Heard>().is_some_and(Heard::anything))
-        })?;
+            let heard = extras.get::<Heard>();
+            match again {
+                Some(again) if heard.is_some_and(Heard::only_before) => request = again,
+                _ => return Err(http_trouble(&error, heard.is_some_and(Heard::anything))),
+            }
+        };
         let (head, body) = response.into_parts();
         let (body, cut) = read(body, most).await?;
         Ok(Response { status: head.status.as_u16(), headers: headers(&head.headers), body, cut })

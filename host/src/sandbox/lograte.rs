@@ -1,5 +1,5 @@
-//! How much of what a check's plugin prints reaches the host's log: so much a second in the long run, a few seconds'
-//! worth at once, and a count of the rest.
+//! How much of what a check's plugin causes reaches the host's log: so much a second in the long run, a few seconds' worth
+//! at once, and a count of the rest.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -15,9 +15,9 @@ const AT_ONCE: u64 = 8;
 /// How often people are told of what was left out.
 const TELL: Duration = Duration::from_mins(1);
 
-/// A bucket that fills by the second. It belongs to one version of a check.
+/// A bucket that fills by the second.
 #[derive(Debug)]
-pub(super) struct LogRate {
+pub struct LogRate {
     per_second: u32,
     state: Mutex<State>,
 }
@@ -35,18 +35,19 @@ struct State {
 }
 
 impl LogRate {
-    /// A full bucket.
-    pub(super) fn new(per_second: u32) -> Self {
+    /// A full bucket, for so many bytes a second.
+    pub fn new(per_second: u32) -> Self {
         let left = u64::from(per_second) * AT_ONCE;
         Self { per_second, state: Mutex::new(State { left, at: None, lines: 0, bytes: 0, told: None }) }
     }
 
-    pub(super) fn per_second(&self) -> u32 {
+    /// The bytes a second.
+    pub fn per_second(&self) -> u32 {
         self.per_second
     }
 
     /// Whether a line of so many bytes may be written; it counts as left out where not.
-    pub(super) fn admits(&self, bytes: usize, now: Instant) -> bool {
+    pub fn admits(&self, bytes: usize, now: Instant) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let per_second = u64::from(self.per_second);
         let (most, at) = (per_second * AT_ONCE, state.at.unwrap_or(now));
@@ -67,7 +68,7 @@ impl LogRate {
     }
 
     /// Lines and bytes that were left out, where it is time to tell of them: at once, and then each minute at most.
-    pub(super) fn left_out(&self, now: Instant) -> Option<(u64, u64)> {
+    pub fn left_out(&self, now: Instant) -> Option<(u64, u64)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let early = state.told.is_some_and(|told| now.saturating_duration_since(told) < TELL);
         if state.lines == 0 || early {

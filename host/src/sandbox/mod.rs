@@ -63,6 +63,7 @@ pub use fault::reasons;
 pub use grant::{Grant, GrantError};
 pub use limits::MAX_FILE;
 pub use load::{Digest, LoadError, Origin};
+pub use lograte::LogRate;
 pub use memory::{Kept, MAX_KEPT};
 pub use net::CredentialError;
 pub use reach::{IMPORTS, Refusal};

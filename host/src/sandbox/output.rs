@@ -299,9 +299,7 @@ mod tests {
 
     #[test]
     fn what_was_printed_is_logged_under_the_checks_name() {
-        let file = Arc::new(tempfile::tempfile().unwrap());
-        let subscriber = tracing_subscriber::fmt().with_writer(file.clone()).with_ansi(false).finish();
-        tracing::subscriber::with_default(subscriber, || {
+        let log = logged(|| {
             let output = output();
             output.stream(b"one\n\ntw");
             output.stream(b"o\x07\n");
@@ -309,13 +307,40 @@ mod tests {
             output.stream(&vec![b'x'; 2 * OUTPUT]);
             output.log("evaluate", "cache-warm", "shop/web-0", &LogRate::new(1 << 20));
         });
-        let mut file = &*file;
-        let mut log = String::new();
-        std::io::Seek::rewind(&mut file).unwrap();
-        std::io::Read::read_to_string(&mut file, &mut log).unwrap();
         assert!(!log.contains("one"), "the oldest go first: {log}");
         assert!(log.contains("WARN") && log.contains("the plugin's output was cut"), "{log}");
         assert!(log.lines().all(|line| line.contains(r#"check="cache-warm" pod="shop/web-0""#)), "{log}");
+    }
+
+    /// What is logged.
+    fn logged(work: impl FnOnce()) -> String {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let subscriber = tracing_subscriber::fmt().with_writer(file.clone()).with_ansi(false).finish();
+        tracing::subscriber::with_default(subscriber, work);
+        let (mut file, mut log) = (&*file, String::new());
+        std::io::Seek::rewind(&mut file).unwrap();
+        std::io::Read::read_to_string(&mut file, &mut log).unwrap();
+        log
+    }
+
+    #[test]
+    fn calls_that_all_print_are_logged_at_a_rate_and_the_rest_is_counted() {
+        let rate = LogRate::new(1024);
+        let log = logged(|| {
+            for _ in 0..1000 {
+                let output = output();
+                output.line(Level::WARN, "x".repeat(LOG_LINE));
+                // Nobody sees it, so it costs nothing.
+                output.line(Level::DEBUG, "y".repeat(LOG_LINE));
+                output.log("evaluate", "cache-warm", "shop/web-0", &rate);
+            }
+        });
+        let lines = log.lines().filter(|line| line.contains("xxx")).count();
+        assert!((7..100).contains(&lines), "{lines} of 1000 lines");
+        assert_eq!(
+            log.lines().filter(|line| line.contains("left out: the plugin prints more than 1024 bytes")).count(),
+            1
+        );
     }
 
     #[test]

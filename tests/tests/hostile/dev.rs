@@ -19,7 +19,7 @@ fn directory(guests: &[Guest]) -> tempfile::TempDir {
     let gates: Vec<_> = guests.iter().map(|guest| json!({ "conditionType": guest.gate() })).collect();
     let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "namespace": "shop", "name": "web-0" },
                       "spec": { "readinessGates": gates } });
-    fs::write(directory.path().join("pod.yaml"), pod.to_string()).unwrap();
+    fs::write(directory.path().join("web-0.json"), pod.to_string()).unwrap();
     directory
 }
 
@@ -31,6 +31,40 @@ fn once(guests: &[Guest]) -> (Option<i32>, Value, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let log = String::from_utf8(stderr).unwrap();
     (status.code(), serde_json::from_slice(&stdout).unwrap_or_else(|e| panic!("{e}: {log}")), log)
+}
+
+/// What `dev --once` with these arguments says of a directory with the good guest alone, whose check has these limits.
+fn limited(limits: &Value, args: &[&str]) -> (Option<i32>, String) {
+    let good: Vec<_> = corpus::all().into_iter().filter(|guest| guest.name == "good").collect();
+    let directory = directory(&good);
+    let mut check: Value = serde_json::from_str(&good[0].check()).unwrap();
+    check["spec"]["limits"] = limits.clone();
+    fs::write(directory.path().join("good.yaml"), check.to_string()).unwrap();
+    let mut command = Command::new(gatehost_tests::gatehost_binary().unwrap());
+    command.args(["dev", "--once"]).args(args).arg(directory.path()).env_clear().stdin(Stdio::null());
+    let Output { status, stderr, .. } = command.output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn a_check_that_asks_for_more_than_the_host_grants_is_named_with_the_mend() {
+    let limits = json!({ "memory": "128Mi", "handles": 500 });
+    let (code, told) = limited(&limits, &[]);
+    assert_eq!((code, told.lines().count()), (Some(2), 1), "{told}");
+    assert!(told.contains("/good.yaml: spec.limits.memory: 128Mi is more than this host grants"), "{told}");
+    assert!(told.contains("--max-limits memory=128Mi"), "{told}");
+    assert_eq!(limited(&limits, &["--max-limits", "memory=128Mi"]), (Some(0), String::new()));
+    let (code, told) = limited(&limits, &["--max-limits", "memory=128Mi,handles=499"]);
+    assert!(code == Some(2) && told.contains("spec.limits.handles: 500 is more"), "{told}");
+}
+
+#[test]
+fn a_ceiling_that_is_none_is_exit_2() {
+    for (flag, told) in [("memory=1Ki", "64Ki to 2Gi"), ("stack=1Mi", "known here: memory,"), ("memory", "64Ki to 2Gi")]
+    {
+        let (code, err) = limited(&json!({}), &["--max-limits", flag]);
+        assert!(code == Some(2) && err.contains(told), "{flag}: {err}");
+    }
 }
 
 fn row<'a>(document: &'a Value, guest: &Guest) -> &'a Value {

@@ -100,25 +100,48 @@ async fn a_connection_that_died_in_the_pool_is_replaced() {
     assert_eq!(server.connections(), 20);
 }
 
-/// A request that was sent is not sent again, whatever became of it.
-#[tokio::test]
-async fn a_request_is_sent_once() {
-    static REQUESTS: AtomicUsize = AtomicUsize::new(0);
-    let server = Server::start("127.0.0.1:0", |_, mut stream| async move {
-        // The first request of a connection is answered, the second one is read and not answered.
+/// The first request of each connection is answered, the second one is read and not answered.
+async fn forgetful(requests: &'static AtomicUsize) -> Server {
+    Server::start("127.0.0.1:0", |_, mut stream| async move {
         for round in 0..2 {
             if stream.read(&mut [0; 4096]).await.is_ok_and(|size| size > 0) {
-                REQUESTS.fetch_add(1, SeqCst);
+                requests.fetch_add(1, SeqCst);
             }
             if round == 0 {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
             }
         }
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_request_that_changes_something_is_sent_once_whatever_became_of_it() {
+    static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+    let server = forgetful(&REQUESTS).await;
     let asker = Asker::new(&json!({ "http": [server.entry()] })).await.timeout(Duration::from_secs(20));
-    starts(&asker.get(&server.url("/")).await, "200 0 bytes");
-    let told = asker.get(&server.url("/")).await;
+    let post = json!({ "http": { "url": server.url("/"), "method": "POST", "body": "one" } });
+    starts(&asker.ask(&post).await, "200 0 bytes");
+    let told = asker.ask(&post).await;
     assert_eq!(told, format!("Unreachable: {}: it broke the connection off", server.entry()));
     assert_eq!((REQUESTS.load(SeqCst), server.connections()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_request_that_changes_nothing_is_sent_again_where_a_kept_connection_was_closed() {
+    static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+    let server = forgetful(&REQUESTS).await;
+    let asker = Asker::new(&json!({ "http": [server.entry()] })).await.timeout(Duration::from_secs(20));
+    for _ in 0..2 {
+        starts(&asker.get(&server.url("/")).await, "200 0 bytes");
+    }
+    assert_eq!((REQUESTS.load(SeqCst), server.connections()), (3, 2));
+    // A new connection that is closed is no reason to try again.
+    let closing = Server::start("127.0.0.1:0", |_, mut stream| async move {
+        let _ = stream.read(&mut [0; 4096]).await;
+    })
+    .await;
+    let asker = Asker::new(&json!({ "http": [closing.entry()] })).await.timeout(Duration::from_secs(20));
+    starts(&asker.get(&closing.url("/")).await, "Unreachable: ");
+    assert_eq!(closing.connections(), 1);
 }

@@ -9,10 +9,11 @@ use std::{
 
 use gatehost::{
     catalog::{self, Catalog},
+    check::Allow,
     decide::{Blame, Status},
     dispatch::{self, Call, Core, Event, Inputs, Note, Observer, Outcome, Patch, Writer, drive},
     pod::{Pod, Seen},
-    sandbox::{Evaluated, Sandbox},
+    sandbox::{Evaluated, Evaluation, Sandbox},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -31,11 +32,14 @@ async fn a_deadline_blames_the_code_that_computed_and_not_the_code_that_waited()
     };
     assert_eq!(late(&spin, "").await, Blame::Code);
     assert_eq!(late(&sleep, "3600000").await, Blame::Nothing);
-    // As many as may compute for one check share the threads: each of them could have gone on.
+    // As many as may compute for one check share its turns: each of them waits for the others of its check alone.
+    let sandbox = Sandbox::new().unwrap();
+    let (spin, grant) = (sandbox.load(guest("spin")).await.unwrap(), sandbox.grant(&Allow::default()).unwrap());
     let mut spinning = JoinSet::new();
     for _ in 0..8 {
-        let spin = spin.clone();
-        spinning.spawn(async move { spin.evaluate(question("", Duration::from_secs(5))).await.answer });
+        let (spin, grant) = (spin.clone(), grant.clone());
+        let asked = Evaluation { grant, ..question("", Duration::from_secs(5)) };
+        spinning.spawn(async move { spin.evaluate(asked).await.answer });
     }
     while let Some(ended) = spinning.join_next().await {
         assert_eq!(ended.unwrap().unwrap_err().blame, Blame::Code);

@@ -13,13 +13,37 @@ use std::{
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Whether something has come since something was last sent.
+/// What has come over a connection.
 #[derive(Clone, Debug, Default)]
-pub(in super::super) struct Heard(Arc<AtomicBool>);
+pub(in super::super) struct Heard(Arc<Since>);
+
+#[derive(Debug, Default)]
+struct Since {
+    /// Something, since something was last sent.
+    last: AtomicBool,
+    /// Something before that.
+    before: AtomicBool,
+}
 
 impl Heard {
+    /// Whether something has come since something was last sent.
     pub(in super::super) fn anything(&self) -> bool {
-        self.0.load(Relaxed)
+        self.0.last.load(Relaxed)
+    }
+
+    /// Whether it has answered before and not since something was last sent: it may have been closed by then.
+    pub(in super::super) fn only_before(&self) -> bool {
+        !self.anything() && self.0.before.load(Relaxed)
+    }
+
+    fn came(&self) {
+        self.0.last.store(true, Relaxed);
+    }
+
+    fn went(&self) {
+        if self.0.last.swap(false, Relaxed) {
+            self.0.before.store(true, Relaxed);
+        }
     }
 }
 
@@ -50,7 +74,7 @@ impl AsyncRead for Stream {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.heard.0.store(true, Relaxed);
+            self.heard.came();
         }
         Poll::Ready(Ok(()))
     }
@@ -58,7 +82,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.heard.0.store(false, Relaxed);
+        self.heard.went();
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
@@ -79,7 +103,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.heard.0.store(false, Relaxed);
+        self.heard.went();
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use gatehost::{
     check::{self, MaxUnready, OnFault, Policy, is_reserved},
-    decide::{Asked, Blame, Condition, Fault, FaultKind, Memory, Now, Status, Verdict, identity::Past, sanitize, transition},
+    decide::{
+        Asked, Blame, Condition, Fault, FaultKind, Memory, Now, Status, Verdict, identity::Past, sanitize, transition,
+    },
     pod::{Packed, Seen},
 };
 use proptest::prelude::*;

@@ -132,8 +132,7 @@ fn start(directories: Vec<PathBuf>, once: bool, sandbox: Sandbox) -> Result<Work
     let (sender, views) = mpsc::unbounded_channel();
     let viewer = Viewer::new(catalog.clone(), sender);
     // Asked once, each gate has an answer of its own.
-    let options =
-        dispatch::Options { seed: fastrand::u64(..), quarantine: !once, ..dispatch::Options::default() };
+    let options = dispatch::Options { seed: fastrand::u64(..), quarantine: !once, ..dispatch::Options::default() };
     let inputs = Inputs { catalog: catalog.clone(), events, writer, options };
     let stop = tasks.stop();
     tasks.spawn(DISPATCH, async move { drive(inputs, viewer, async move { stop.wait().await }).await });

@@ -232,7 +232,8 @@ fn another_check_forgets_the_counters_and_keeps_the_thresholds() {
 
 #[test]
 fn a_restarted_host_knows_since_when_there_are_only_faults_whatever_they_made_of_the_gate_before() {
-    let mut before = Bed::new(FRESH, None, Policy { failure_threshold: 1, on_fault: OnFault::False, ..Policy::default() });
+    let mut before =
+        Bed::new(FRESH, None, Policy { failure_threshold: 1, on_fault: OnFault::False, ..Policy::default() });
     before.answer(0, Ok(True));
     assert_eq!(before.answer(10, Err("Trap")), Some((False, "Trap".into())));
     let policy = Policy { max_stale: Some(Duration::from_secs(60)), ..Policy::default() };

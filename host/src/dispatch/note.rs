@@ -51,11 +51,9 @@ impl NoteKind {
     /// Whether somebody should look. An answer is none of these cases, whatever it is.
     pub fn is_warning(self) -> bool {
         match self {
-            Self::Turned(_)
-            | Self::QuarantineEnded
-            | Self::Restarted
-            | Self::OverrideEnded
-            | Self::DryRunDiffers => false,
+            Self::Turned(_) | Self::QuarantineEnded | Self::Restarted | Self::OverrideEnded | Self::DryRunDiffers => {
+                false
+            }
             Self::Fault
             | Self::Stale
             | Self::Quarantined

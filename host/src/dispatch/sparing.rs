@@ -69,7 +69,8 @@ impl Core {
     fn ask_spared(&mut self, gates: &[GateKey], check: &str, now: Now) {
         for key in gates {
             let spared = |fault: &Fault| fault.kind == FaultKind::Quarantined;
-            let is_spared = find(&mut self.pods, key).is_some_and(|(_, g)| g.memory.fault.as_deref().is_some_and(spared));
+            let is_spared =
+                find(&mut self.pods, key).is_some_and(|(_, g)| g.memory.fault.as_deref().is_some_and(spared));
             if is_spared && self.is_askable(key, check, now) {
                 self.make_due(key, Duration::ZERO, now);
             }

@@ -109,7 +109,13 @@ fn a_fault_leaves_what_was_kept() {
     let mut bed = Bed::new(None);
     bed.keep("before");
     let call = bed.call();
-    let fault = Fault { kind: FaultKind::Trap, blame: Blame::Code, reason: "Trap".into(), message: String::new(), retry_after: None };
+    let fault = Fault {
+        kind: FaultKind::Trap,
+        blame: Blame::Code,
+        reason: "Trap".into(),
+        message: String::new(),
+        retry_after: None,
+    };
     bed.end(&call, Err(fault), Some("by a fault"));
     assert_eq!(bed.found(), "before");
 }

@@ -53,13 +53,8 @@ impl World {
             reference.rule.as_ref().is_some_and(|rule| rule.check == call.check)
         };
         let all = self.references.values().filter(|reference| answers(reference)).count();
-        let new = || Account {
-            generation: call.generation,
-            faults: 0,
-            gates: BTreeSet::new(),
-            held: None,
-            probe: None,
-        };
+        let new =
+            || Account { generation: call.generation, faults: 0, gates: BTreeSet::new(), held: None, probe: None };
         let account = self.accounts.entry(call.check.clone()).or_insert_with(new);
         let probes = account.probe == Some(call.id);
         if probes {

@@ -26,9 +26,8 @@ const QUARANTINED: (&str, &str) = (
 /// Whether the check is in quarantine, by the fault that the host's own text tells of.
 pub(super) fn is_quarantined(condition: &Condition) -> bool {
     let told = condition.message.strip_prefix("since ").and_then(|said| said.split_once(": "));
-    let by = |(_, fault): (&str, &str)| {
-        fault.strip_prefix(reason::QUARANTINED).is_some_and(|rest| rest.starts_with(": "))
-    };
+    let by =
+        |(_, fault): (&str, &str)| fault.strip_prefix(reason::QUARANTINED).is_some_and(|rest| rest.starts_with(": "));
     condition.reason == reason::QUARANTINED || reason::is_ours(&condition.reason) && told.is_some_and(by)
 }
 

@@ -133,7 +133,10 @@ fn one_answer_releases_all_that_came_due_and_the_next_row_begins_at_nothing() {
 fn what_is_spared_gets_the_same_fault_for_as_long_as_it_lasts_and_no_word_about_another_pod() {
     let mut bed = Bed::held();
     let fault = bed.quarantine.admit(&bed.rule, &key(0), 99, Duration::ZERO).unwrap_err();
-    assert_eq!((fault.kind, fault.blame, fault.reason.as_str()), (FaultKind::Quarantined, Blame::Nothing, "Quarantined"));
+    assert_eq!(
+        (fault.kind, fault.blame, fault.reason.as_str()),
+        (FaultKind::Quarantined, Blame::Nothing, "Quarantined")
+    );
     assert!(fault.message.ends_with(" (Trap)") && fault.retry_after.is_none(), "{}", fault.message);
     bed.ask(0, Blame::Code, SECOND);
     assert_eq!(bed.quarantine.admit(&bed.rule, &key(0), 99, SECOND).unwrap_err(), fault);

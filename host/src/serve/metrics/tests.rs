@@ -70,17 +70,20 @@ fn the_names_and_units_are_those_that_the_readme_lists() {
             "gatehost_objects gauge",
         ]
     );
-    assert!(
-        text.contains(&format!("gatehost_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))),
-        "{text}"
-    );
+    assert!(text.contains(&format!("gatehost_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))), "{text}");
     assert!(text.contains("gatehost_patches_total{result=\"refused\"} 0"), "{text}");
 }
 
 #[test]
 fn answers_are_counted_by_check_and_result() {
     let (mut metrics, registry) = Metrics::new();
-    let fault = Fault { kind: FaultKind::Trap, blame: Blame::Code, reason: "T".into(), message: String::new(), retry_after: None };
+    let fault = Fault {
+        kind: FaultKind::Trap,
+        blame: Blame::Code,
+        reason: "T".into(),
+        message: String::new(),
+        retry_after: None,
+    };
     metrics.answered(&call(), &ended(Ok(met())), Duration::from_millis(1));
     metrics.answered(&call(), &ended(Err(fault)), Duration::from_millis(1));
     let text = text(&registry);

@@ -2,6 +2,9 @@
 //!
 //! ```text
 //! evaluate   one call of a check in a fresh instance, next to wasmtime alone
+//! kill       50 guests that compute for ever: how late they end after their deadlines
+//! blast      a good check beside hostile ones, next to alone
+//! swaps      a file replaced again and again while others are called, next to no reload
 //! reload     a file renamed into place to the first verdict by the new code, next to compiling alone
 //! http       a call that asks an HTTP server, next to a pooled client alone
 //! gates      1,000 gates, each asked over HTTP every second, next to a loop with the same requests
@@ -23,6 +26,8 @@ use bed::Beds;
 
 mod bare;
 mod bed;
+mod beside;
+mod blast;
 mod call;
 mod client;
 mod evaluate;
@@ -30,6 +35,7 @@ mod expression;
 mod eye;
 mod flip;
 mod gates;
+mod kill;
 mod lap;
 mod load;
 mod memory;
@@ -40,6 +46,7 @@ mod reload;
 mod report;
 mod server;
 mod start;
+mod swaps;
 mod usage;
 
 /// How much is measured.
@@ -56,12 +63,26 @@ impl Size {
     }
 }
 
-const LEGS: [&str; 9] = ["evaluate", "reload", "http", "gates", "expression", "start", "flip", "patches", "memory"];
+const LEGS: [&str; 12] = [
+    "evaluate",
+    "kill",
+    "blast",
+    "swaps",
+    "reload",
+    "http",
+    "gates",
+    "expression",
+    "start",
+    "flip",
+    "patches",
+    "memory",
+];
 
 fn main() -> Result<()> {
     let mut arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some(evaluate::CHILD) => return evaluate::child(&arguments[1..]),
+        Some(blast::CHILD) => return blast::child(&arguments[1..]),
         Some(call::CHILD) => return call::child(&arguments[1..]),
         Some(gates::CHILD) => return gates::child(&arguments[1..]),
         Some(expression::CHILD) => return expression::child(&arguments[1..]),
@@ -83,6 +104,9 @@ fn main() -> Result<()> {
         println!("measuring {leg} ...");
         let report = match leg {
             "evaluate" => evaluate::run(size)?,
+            "kill" => kill::run(size)?,
+            "blast" => blast::run(size)?,
+            "swaps" => swaps::run(size)?,
             "reload" => reload::run(size)?,
             "http" => call::run(size)?,
             "gates" => gates::run(size)?,

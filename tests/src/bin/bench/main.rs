@@ -4,6 +4,9 @@
 //! evaluate   one call of a check in a fresh instance, next to wasmtime alone
 //! cores      as many such calls as there are, on one core and on two
 //! reuse      the check of plugins/examples in each language, fresh and reused, next to native Rust
+//! kill       50 guests that compute for ever: how late they end after their deadlines
+//! blast      a good check beside hostile ones, next to alone
+//! swaps      a file replaced again and again while others are called, next to no reload
 //! reload     a file renamed into place to the first verdict by the new code, next to compiling alone
 //! http       a call that asks an HTTP server, next to a pooled client alone
 //! gates      1,000 gates, each asked over HTTP every second, next to a loop with the same requests
@@ -26,6 +29,8 @@ use bed::Beds;
 
 mod bare;
 mod bed;
+mod beside;
+mod blast;
 mod call;
 mod client;
 mod cores;
@@ -34,6 +39,7 @@ mod expression;
 mod eye;
 mod flip;
 mod gates;
+mod kill;
 mod lap;
 mod load;
 mod memory;
@@ -46,6 +52,7 @@ mod report;
 mod reuse;
 mod server;
 mod start;
+mod swaps;
 mod usage;
 
 /// How much is measured.
@@ -62,10 +69,13 @@ impl Size {
     }
 }
 
-const LEGS: [&str; 12] = [
+const LEGS: [&str; 15] = [
     "evaluate",
     "cores",
     "reuse",
+    "kill",
+    "blast",
+    "swaps",
     "reload",
     "http",
     "gates",
@@ -83,6 +93,7 @@ fn main() -> Result<()> {
         Some(evaluate::CHILD) => return evaluate::child(&arguments[1..]),
         Some(cores::CHILD) => return cores::child(&arguments[1..]),
         Some(reuse::CHILD) => return reuse::child(&arguments[1..]),
+        Some(blast::CHILD) => return blast::child(&arguments[1..]),
         Some(call::CHILD) => return call::child(&arguments[1..]),
         Some(gates::CHILD) => return gates::child(&arguments[1..]),
         Some(expression::CHILD) => return expression::child(&arguments[1..]),
@@ -106,6 +117,9 @@ fn main() -> Result<()> {
             "evaluate" => evaluate::run(size)?,
             "cores" => cores::run(size)?,
             "reuse" => reuse::run(size)?,
+            "kill" => kill::run(size)?,
+            "blast" => blast::run(size)?,
+            "swaps" => swaps::run(size)?,
             "reload" => reload::run(size)?,
             "http" => call::run(size)?,
             "gates" => gates::run(size)?,

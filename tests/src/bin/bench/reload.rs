@@ -79,7 +79,7 @@ async fn measure(sandbox: Sandbox, wasm: Vec<u8>, rounds: u32) -> Result<Report>
 }
 
 /// Another file with the same code, as a build with another comment would be: a custom section of its own at the end.
-fn rebuilt(wasm: &[u8], round: u32) -> Vec<u8> {
+pub(crate) fn rebuilt(wasm: &[u8], round: u32) -> Vec<u8> {
     let mut wasm = wasm.to_vec();
     wasm.extend([0, 6, 1, b'n']);
     wasm.extend(round.to_le_bytes());

@@ -113,7 +113,9 @@ enum Verb {
     Completion(completion::Args),
     /// For the host itself, which starts it: compiles one component
     #[command(name = sandbox::VERB, hide = true)]
-    CompileForHost { words: Vec<String> },
+    CompileForHost {
+        words: Vec<String>,
+    },
 }
 
 /// Why a command failed: decides the exit code.

@@ -82,7 +82,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(net: Net, compiler: Compiler, cpu: Cpu, caches: &Caches) -> anyhow::Result<Self> {
+    /// One that compiles in this process and keeps nothing.
+    #[cfg(test)]
+    pub(super) fn new(net: Net) -> anyhow::Result<Self> {
+        Self::with(net, Compiler::Here, Cpu::Native, &Caches::default())
+    }
+
+    pub(super) fn with(net: Net, compiler: Compiler, cpu: Cpu, caches: &Caches) -> anyhow::Result<Self> {
         let (engine, room, places) = engine()?;
         let linker = linker(&engine).map_err(wasmtime::Error::into_boxed_dyn_error).map_err(anyhow::Error::from_boxed);
         let runtime = guests().context("cannot start the guests' runtime")?;
@@ -145,7 +151,8 @@ fn engine() -> anyhow::Result<(Engine, Room, u32)> {
         }
     }
     // A small address space (`ulimit -v`): memories are reserved one by one.
-    let engine = on_demand(Cpu::Native, Room::Little).map_err(convert).context("cannot start the WebAssembly engine")?;
+    let engine =
+        on_demand(Cpu::Native, Room::Little).map_err(convert).context("cannot start the WebAssembly engine")?;
     tracing::warn!(
         reason = refused.map(|error| format!("{error:#}")),
         "no address space for a pool of plugin instances: calls are slower and {FEW_CALLS} run at once"

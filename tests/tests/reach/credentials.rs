@@ -11,7 +11,8 @@ use crate::{Asker, allow, server::Server, starts, tls::Authority};
 const CANARY: &str = "canary-5f2c9e";
 
 fn refused(credentials: Option<&Path>, allowed: &Value) -> String {
-    let sandbox = Sandbox::with(Options { credentials: credentials.map(Path::to_owned), ..Options::default() }).unwrap();
+    let sandbox =
+        Sandbox::with(Options { credentials: credentials.map(Path::to_owned), ..Options::default() }).unwrap();
     sandbox.grant(&allow(allowed)).unwrap_err().to_string()
 }
 

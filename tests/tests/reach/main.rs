@@ -63,7 +63,8 @@ impl Asker {
 
     /// With `--credentials`.
     async fn with(allowed: &Value, credentials: Option<&Path>) -> Self {
-        let sandbox = Sandbox::with(Options { credentials: credentials.map(Path::to_owned), ..Options::default() }).unwrap();
+        let sandbox =
+            Sandbox::with(Options { credentials: credentials.map(Path::to_owned), ..Options::default() }).unwrap();
         let plugin = sandbox.load(guest("ask")).await.unwrap();
         let grant = sandbox.grant(&allow(allowed)).unwrap();
         let pod = Pod { namespace: "shop".into(), name: "web-0".into(), uid: "u-1".into(), ..Pod::default() };

@@ -12,8 +12,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fchmod, fstat, futimens,
-        mkdirat, open, openat, renameat, statat, unlinkat,
+        AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fchmod, fstat,
+        futimens, mkdirat, open, openat, renameat, statat, unlinkat,
     },
     io::Errno,
     process::{geteuid, getpid},
@@ -70,7 +70,9 @@ impl Layer {
         };
         let directory = openat(&outer, OWN, flags | OFlags::NOFOLLOW, Mode::empty()).map_err(|error| match error {
             Errno::LOOP | Errno::NOTDIR => format!("{name}: is not a directory (links are not followed); remove it"),
-            Errno::NOENT => format!("{name}: is not there and cannot be made; let this user write to {}", given.display()),
+            Errno::NOENT => {
+                format!("{name}: is not there and cannot be made; let this user write to {}", given.display())
+            }
             error => format!("{name}: cannot be opened: {error}"),
         })?;
         if made && readable {
@@ -187,6 +189,6 @@ fn is_trusted(stat: &Stat, owner: u32) -> bool {
 
 fn modified(stat: &Stat) -> SystemTime {
     let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
-    let rest = Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+    let rest = Duration::from_nanos(stat.st_mtime_nsec);
     SystemTime::UNIX_EPOCH + seconds + rest
 }

@@ -55,9 +55,8 @@ fn work(order: &[String]) -> Result<(), Failed> {
     let leash = thread::Builder::new().name("leash".to_owned()).spawn(move || end_with_parent(input));
     // All that it needs is memory for a stack.
     leash.map_err(|_| Failed::Memory)?;
-    let artifact = compile(order.cpu, order.room, &component).map_err(|error| {
-        if is_memory(&error) { Failed::Memory } else { Failed::Invalid(format!("{error:#}")) }
-    })?;
+    let artifact = compile(order.cpu, order.room, &component)
+        .map_err(|error| if is_memory(&error) { Failed::Memory } else { Failed::Invalid(format!("{error:#}")) })?;
     output.write_all(&artifact).map_err(|error| broken("the artifact", error))
 }
 

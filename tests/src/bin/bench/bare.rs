@@ -19,14 +19,18 @@ pub(crate) fn engine() -> Result<Engine, Error> {
         .table_keep_resident(256 << 10)
         .async_stack_keep_resident(256 << 10)
         .pagemap_scan(Enabled::No);
+    Engine::new(config().allocation_strategy(InstanceAllocationStrategy::Pooling(pool))).map_err(plain)
+}
+
+/// One that compiles for such an engine.
+pub(crate) fn on_demand() -> Result<Engine, Error> {
+    Engine::new(config().allocation_strategy(InstanceAllocationStrategy::OnDemand)).map_err(plain)
+}
+
+fn config() -> Config {
     let mut config = Config::new();
+    config.concurrency_support(false).epoch_interruption(true).max_wasm_stack(512 << 10).async_stack_size(1 << 20);
     config
-        .concurrency_support(false)
-        .epoch_interruption(true)
-        .max_wasm_stack(512 << 10)
-        .async_stack_size(1 << 20)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    Engine::new(&config).map_err(plain)
 }
 
 /// Compiles a component and drops the code.

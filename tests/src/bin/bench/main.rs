@@ -3,6 +3,7 @@
 //! ```text
 //! evaluate   one call of a check in a fresh instance, next to wasmtime alone
 //! reload     a file renamed into place to the first verdict by the new code, next to compiling alone
+//! compile    a plugin's first load next to compiling alone, and the next host's next to mapping alone
 //! http       a call that asks an HTTP server, next to a pooled client alone
 //! gates      1,000 gates, each asked over HTTP every second, next to a loop with the same requests
 //! expression a call of the CEL check, next to the same expression evaluated natively
@@ -25,6 +26,7 @@ mod bare;
 mod bed;
 mod call;
 mod client;
+mod compile;
 mod evaluate;
 mod expression;
 mod eye;
@@ -56,7 +58,8 @@ impl Size {
     }
 }
 
-const LEGS: [&str; 9] = ["evaluate", "reload", "http", "gates", "expression", "start", "flip", "patches", "memory"];
+const LEGS: [&str; 10] =
+    ["evaluate", "reload", "compile", "http", "gates", "expression", "start", "flip", "patches", "memory"];
 
 fn main() -> Result<()> {
     let mut arguments: Vec<String> = env::args().skip(1).collect();
@@ -84,6 +87,7 @@ fn main() -> Result<()> {
         let report = match leg {
             "evaluate" => evaluate::run(size)?,
             "reload" => reload::run(size)?,
+            "compile" => compile::run(size)?,
             "http" => call::run(size)?,
             "gates" => gates::run(size)?,
             "expression" => expression::run(size)?,

@@ -4,7 +4,7 @@
 //!            files                                    pods
 //!              │                                        │
 //!              ▼                                        ▼
-//!   catalog: watch → scan → compile → publish     cluster: watch
+//!   catalog: watch → scan → load → publish        cluster: watch
 //!              │ a snapshot: checks, plugins            │ a trimmed pod
 //!              └──────────────► dispatch ◄──────────────┘
 //!                       which gate is due, what runs

@@ -81,10 +81,24 @@ fn built(path: &str) -> Result<PathBuf> {
     if path == "/src/target/release/gatehost" {
         return gatehost_tests::gatehost_binary();
     }
+    if path == "/src/target/compiled" {
+        return compiled();
+    }
     let inner = path.strip_prefix("/src/target/").with_context(|| format!("Dockerfile: {path} is not built"))?;
     let path = target().join(inner);
     ensure!(path.exists(), "{} is missing: run `make plugins`", path.display());
     Ok(path)
+}
+
+/// The shipped plugins as the Dockerfile compiles them.
+fn compiled() -> Result<PathBuf> {
+    let place = target().join("tmp/compiled");
+    fs::create_dir_all(&place)?;
+    let mut command = Command::new(gatehost_tests::gatehost_binary()?);
+    command.arg("compile").arg(target().join("plugins")).arg("--cache").arg(&place).env_clear();
+    let output = command.output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    Ok(place)
 }
 
 /// The laid-out image, and what is mounted into it.
@@ -232,6 +246,23 @@ fn a_check_decides_in_the_image_with_nothing_to_write_to_and_no_environment() {
 }
 
 #[test]
+fn the_shipped_plugins_are_in_the_image_compiled() {
+    let image = Image::lay_out().unwrap();
+    fs::write(image.checks().join("check.yaml"), CHECK).unwrap();
+    fs::write(image.checks().join("pod.yaml"), POD).unwrap();
+    let debug = ["--log-level", "warn,gatehost::sandbox=debug"];
+    let (code, printed) =
+        image.run(&[&["dev", "--once", "--cache", "/compiled", "/plugins", "/checks"][..], &debug].concat()).unwrap();
+    assert_eq!(code, Some(0), "{printed}");
+    let shipped = fs::read_dir(target().join("plugins")).unwrap().filter(|file| {
+        let path = file.as_ref().unwrap().path();
+        path.extension().is_some_and(|ending| ending == "wasm")
+    });
+    assert_eq!(printed.matches("origin=Cache").count(), shipped.count(), "{printed}");
+    assert!(!printed.contains("origin=Compiled") && !printed.contains("WARN"), "{printed}");
+}
+
+#[test]
 fn outside_of_a_cluster_the_image_says_what_is_missing_in_one_line() {
     let image = Image::lay_out().unwrap();
     let command: Vec<_> = image.stage.command.iter().map(String::as_str).collect();
@@ -295,7 +326,10 @@ fn the_manifests_and_the_image_agree() {
         format!("runAsUser: {user}"),
         format!("runAsGroup: {group}"),
         format!("image: gatehost:{}", env!("CARGO_PKG_VERSION")),
+        "value: \"/cache,/compiled\"".to_owned(),
+        "mountPath: /cache".to_owned(),
     ] {
         assert!(deployment.lines().any(|l| l.trim().trim_start_matches("- ") == line), "deployment.yaml: no {line:?}");
     }
+    assert!(stage.copies.iter().any(|(_, to)| to == "/compiled"));
 }

@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt::Debug, sync::Arc};
 
+use super::track::Digest;
 use crate::{
     check::Check,
     sandbox::{ConfigError, Grant, MAX_FILE, Plugin, Sandbox},
@@ -13,7 +14,8 @@ pub(super) trait Loader: Clone + Send + Sync + 'static {
     /// The largest file that is worth reading, in bytes.
     const MAX_FILE: u64;
 
-    fn load(&self, bytes: Vec<u8>) -> impl Future<Output = Result<Self::Plugin, Refusal>> + Send;
+    /// `digest` is that of the bytes.
+    fn load(&self, bytes: Vec<u8>, digest: Digest) -> impl Future<Output = Result<Self::Plugin, Refusal>> + Send;
 
     /// Makes what a check may reach and use ready; else one line, with the field.
     fn grant(&self, check: &Check) -> Result<Grant, String>;
@@ -37,8 +39,10 @@ impl Loader for Sandbox {
     type Plugin = Plugin;
     const MAX_FILE: u64 = MAX_FILE;
 
-    async fn load(&self, bytes: Vec<u8>) -> Result<Plugin, Refusal> {
-        Self::load(self, bytes).await.map_err(|error| Refusal { error: one_line(&error), again: error.may_pass() })
+    async fn load(&self, bytes: Vec<u8>, digest: Digest) -> Result<Plugin, Refusal> {
+        self.load_digested(bytes, digest.into())
+            .await
+            .map_err(|error| Refusal { error: one_line(&error), again: error.may_pass() })
     }
 
     fn grant(&self, check: &Check) -> Result<Grant, String> {

@@ -145,13 +145,12 @@ fn is_plugin(path: &Path) -> bool {
 async fn compile(sandbox: &Sandbox, file: &Path) -> Line {
     let work = load(sandbox, file);
     pin!(work);
-    let done = match timeout(LONG, &mut work).await {
-        Ok(done) => done,
-        Err(_) => {
-            // Nobody may be reading stderr.
-            let _ = writeln!(io::stderr(), "compiling {} ...", file.display());
-            work.await
-        }
+    let done = if let Ok(done) = timeout(LONG, &mut work).await {
+        done
+    } else {
+        // Nobody may be reading stderr.
+        let _ = writeln!(io::stderr(), "compiling {} ...", file.display());
+        work.await
     };
     let (result, error) = match done {
         Ok(Origin::Cache) => ("cached", None),

@@ -260,14 +260,11 @@ async fn supervise<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{Options, net::Net},
-        *,
-    };
+    use super::{super::net::Net, *};
 
     #[tokio::test]
     async fn a_panic_in_a_host_function_ends_one_call() {
-        let shared = Shared::new(Net::default(), &Options::default()).unwrap();
+        let shared = Shared::usual(Net::default()).unwrap();
         let deadline = Instant::now() + Duration::from_mins(1);
         let ended = supervise(shared.guests(), deadline, async { panic!("a defect") }).await as Result<(), _>;
         assert!(matches!(ended, Err(Ended::Panicked)), "{ended:?}");

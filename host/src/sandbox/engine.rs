@@ -92,6 +92,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// One that compiles in this process and keeps nothing.
+    #[cfg(test)]
+    pub(super) fn usual(net: Net) -> anyhow::Result<Self> {
+        Self::new(net, &Options::default())
+    }
+
     pub(super) fn new(net: Net, options: &Options) -> anyhow::Result<Self> {
         let Options { compiler, cpu, caches, ceilings, .. } = options;
         let ceilings = Allowance::ceilings(ceilings);

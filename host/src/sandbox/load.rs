@@ -85,9 +85,9 @@ pub enum Origin {
     Compiled,
 }
 
-pub(super) async fn load(shared: &Arc<Shared>, bytes: Vec<u8>) -> Result<Loaded, LoadError> {
+pub(super) async fn load(shared: &Arc<Shared>, bytes: Vec<u8>, digest: Option<Digest>) -> Result<Loaded, LoadError> {
     let bytes = Arc::new(bytes);
-    let (origin, code, digest) = code(shared, &bytes).await?;
+    let (origin, code, digest) = code(shared, &bytes, digest).await?;
     tracing::debug!(%digest, ?origin, "a plugin's code");
     let description = call::describe(shared, &code).await?;
     let size = description.config_schema.len();
@@ -98,12 +98,16 @@ pub(super) async fn load(shared: &Arc<Shared>, bytes: Vec<u8>) -> Result<Loaded,
 }
 
 /// The code of a component, from the cache where it is there, compiled otherwise.
-async fn code(shared: &Arc<Shared>, bytes: &Arc<Vec<u8>>) -> Result<(Origin, Arc<Code>, Digest), LoadError> {
+async fn code(
+    shared: &Arc<Shared>,
+    bytes: &Arc<Vec<u8>>,
+    digest: Option<Digest>,
+) -> Result<(Origin, Arc<Code>, Digest), LoadError> {
     let known = {
         let (shared, bytes) = (shared.clone(), bytes.clone());
         move || {
             recognise(&bytes)?;
-            let digest = Digest::of(&bytes);
+            let digest = digest.unwrap_or_else(|| Digest::of(&bytes));
             let mapped = shared.cache.find(&digest).and_then(|found| match found.artifact.map(&shared.engine) {
                 Ok(component) => Some(component),
                 Err(error) => {
@@ -242,6 +246,12 @@ impl Digest {
 
     pub(super) fn bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 }
 

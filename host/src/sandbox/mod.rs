@@ -206,7 +206,12 @@ impl Sandbox {
     /// # Errors
     /// When the bytes are no plugin that this host can run. The error does not name the file: the caller knows it.
     pub async fn load(&self, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
-        load::load(&self.shared, bytes).await.map(|loaded| Plugin(Arc::new(loaded)))
+        load::load(&self.shared, bytes, None).await.map(|loaded| Plugin(Arc::new(loaded)))
+    }
+
+    /// The same where the digest of the bytes is known, which takes a while for large ones.
+    pub(crate) async fn load_digested(&self, bytes: Vec<u8>, digest: Digest) -> Result<Plugin, LoadError> {
+        load::load(&self.shared, bytes, Some(digest)).await.map(|loaded| Plugin(Arc::new(loaded)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, SystemTime},
@@ -40,32 +40,29 @@ async fn what_was_compiled_once_is_found_by_the_next_host() {
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
     assert_eq!(mode(&cache.path().join("gatehost")), 0o700);
     for name in names(&cache.path().join("gatehost")) {
-        assert!(name.ends_with(".cwasm"), "{name}");
         assert_eq!(mode(&cache.path().join("gatehost").join(name)), 0o400);
     }
 }
 
-#[tokio::test]
-async fn a_damaged_file_is_found_out_and_made_anew() {
+async fn is_found_out(what: &str, damage: impl Fn(&mut Vec<u8>)) {
     let cache = tempfile::tempdir().unwrap();
     assert_eq!(load(&with_cache(cache.path()), "good").await, Origin::Stored);
-    let file = entry(cache.path());
-    let whole = fs::read(&file).unwrap();
-    let damages: [&dyn Fn(&mut Vec<u8>); 5] = [
-        &|bytes| bytes[1000] ^= 1,
-        &|bytes| bytes.truncate(bytes.len() / 2),
-        &|bytes| bytes.truncate(0),
-        &|bytes| bytes.extend([0; 4096]),
-        &|bytes| bytes.fill(0),
-    ];
-    for (nth, damage) in damages.iter().enumerate() {
-        let mut bytes = whole.clone();
-        damage(&mut bytes);
-        fs::write(&file, bytes).unwrap();
-        assert_eq!(load(&with_cache(cache.path()), "good").await, Origin::Stored, "{nth}");
-        assert_eq!(fs::read(entry(cache.path())).unwrap(), whole, "{nth}");
-        assert_eq!(load(&with_cache(cache.path()), "good").await, Origin::Cache, "{nth}");
-    }
+    let whole = fs::read(entry(cache.path())).unwrap();
+    let mut bytes = whole.clone();
+    damage(&mut bytes);
+    fs::write(entry(cache.path()), bytes).unwrap();
+    assert_eq!(load(&with_cache(cache.path()), "good").await, Origin::Stored, "{what}");
+    assert_eq!(fs::read(entry(cache.path())).unwrap(), whole, "{what}");
+    assert_eq!(load(&with_cache(cache.path()), "good").await, Origin::Cache, "{what}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_found_out_and_made_anew() {
+    is_found_out("one bit", |bytes| bytes[1000] ^= 1).await;
+    is_found_out("cut in half", |bytes| bytes.truncate(bytes.len() / 2)).await;
+    is_found_out("empty", Vec::clear).await;
+    is_found_out("too long", |bytes| bytes.extend([0; 4096])).await;
+    is_found_out("nothing but zeros", |bytes| bytes.fill(0)).await;
 }
 
 #[tokio::test]
@@ -109,24 +106,25 @@ async fn a_directory_that_others_can_change_is_not_used() {
     .await;
 }
 
+async fn is_made_anew(what: &str, spoil: impl Fn(&Path)) {
+    let cache = tempfile::tempdir().unwrap();
+    assert_eq!(load(&with_cache(cache.path()), "good").await, Origin::Stored);
+    spoil(&entry(cache.path()));
+    assert_eq!(load(&with_cache(cache.path()), "good").await, Origin::Stored, "{what}");
+    assert_eq!(load(&with_cache(cache.path()), "good").await, Origin::Cache, "{what}");
+}
+
 #[tokio::test]
 async fn a_file_that_others_can_change_is_made_anew() {
-    let spoils: [(&str, &dyn Fn(&Path)); 3] = [
-        ("others may write", &|file| fs::set_permissions(file, Permissions::from_mode(0o666)).unwrap()),
-        ("it is somebody else's", &|file| chown(file, Some(SOMEBODY), None).unwrap()),
-        ("it is a link", &|file| {
-            let moved = file.parent().unwrap().parent().unwrap().join("moved");
-            fs::rename(file, &moved).unwrap();
-            symlink(moved, file).unwrap();
-        }),
-    ];
-    for (what, spoil) in spoils {
-        let cache = tempfile::tempdir().unwrap();
-        assert_eq!(load(&with_cache(cache.path()), "good").await, Origin::Stored);
-        spoil(&entry(cache.path()));
-        assert_eq!(load(&with_cache(cache.path()), "good").await, Origin::Stored, "{what}");
-        assert_eq!(load(&with_cache(cache.path()), "good").await, Origin::Cache, "{what}");
-    }
+    let mode = |file: &Path| fs::set_permissions(file, Permissions::from_mode(0o666)).unwrap();
+    is_made_anew("others may write", mode).await;
+    is_made_anew("it is somebody else's", |file| chown(file, Some(SOMEBODY), None).unwrap()).await;
+    is_made_anew("it is a link", |file| {
+        let moved = file.parent().unwrap().with_file_name("moved");
+        fs::rename(file, &moved).unwrap();
+        symlink(moved, file).unwrap();
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -222,6 +220,4 @@ async fn two_hosts_share_one_cache() {
     let plugin = third.load(fs::read(guest("good")).unwrap()).await.unwrap();
     fs::remove_dir_all(cache.path().join("gatehost")).unwrap();
     assert_eq!(plugin.validate("1".into()).await.unwrap(), []);
-    let bytes = [0];
-    assert!(fs::File::open("/dev/null").unwrap().write_at(&bytes, 0).is_err());
 }

@@ -18,6 +18,7 @@ use super::{
     Live, Options, Snapshot,
     loader::{Loader, Refusal},
     start,
+    track::Digest,
 };
 use crate::{
     check::Check,
@@ -47,7 +48,7 @@ impl Loader for Fake {
     type Plugin = String;
     const MAX_FILE: u64 = 1 << 20;
 
-    async fn load(&self, bytes: Vec<u8>) -> Result<String, Refusal> {
+    async fn load(&self, bytes: Vec<u8>, _: Digest) -> Result<String, Refusal> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         self.loaded.lock().unwrap().push(text.clone());
         if text.contains("slow") {

@@ -53,7 +53,7 @@ pub(super) async fn load<L: Loader>(
     }
     let plugin = match known.into_iter().find(|(known, _)| *known == digest) {
         Some((_, plugin)) => Ok(plugin),
-        None => loader.load(bytes).await,
+        None => loader.load(bytes, digest).await,
     };
     Loaded::Other { digest, racy, plugin }
 }

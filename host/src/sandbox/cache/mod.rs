@@ -11,6 +11,7 @@
 //! loaded: it is compiled then.
 
 use std::{
+    fmt::Write as _,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -102,7 +103,7 @@ impl Cache {
                 match layer.find(&name, component) {
                     Look::None => {}
                     Look::Found(artifact) => return Some(Found { artifact, layer: at, name }),
-                    Look::Bad(what) => self.discard(layer, &name, &what),
+                    Look::Bad(what) => discard(layer, &name, &what),
                 }
             }
         }
@@ -111,14 +112,7 @@ impl Cache {
 
     /// What was found is not what its name says.
     pub(super) fn forget(&self, found: &Found, what: &str) {
-        self.discard(&self.layers[found.layer], &found.name, what);
-    }
-
-    fn discard(&self, layer: &Layer, name: &str, what: &str) {
-        tracing::warn!("{layer}/{name}: not used: {what}; the plugin is compiled again");
-        if layer.is_own() {
-            layer.remove(name);
-        }
+        discard(&self.layers[found.layer], &found.name, what);
     }
 
     /// Writes an artifact, where one of the directories is this user's; the file.
@@ -148,10 +142,21 @@ impl Cache {
     }
 }
 
+fn discard(layer: &Layer, name: &str, what: &str) {
+    tracing::warn!("{layer}/{name}: not used: {what}; the plugin is compiled again");
+    if layer.is_own() {
+        layer.remove(name);
+    }
+}
+
 fn name(component: &Digest, kind: &str) -> String {
     format!("{}-{kind}.cwasm", hex(component.bytes()))
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

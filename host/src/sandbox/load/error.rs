@@ -119,10 +119,16 @@ impl LoadError {
         match self {
             // A container's limit can be raised while it runs.
             Self::CompilerMemory(budget) => budget.is_of_container(),
-            Self::Describe(_) | Self::Host(_) | Self::Compiler(_) | Self::CompilerKilled | Self::Artifact(_) => true,
-            // It may be the machine that was busy.
-            Self::CompilerTime { .. } => true,
-            _ => false,
+            // Of time it may be the machine that was busy.
+            _ => matches!(
+                self,
+                Self::Describe(_)
+                    | Self::CompilerTime { .. }
+                    | Self::CompilerKilled
+                    | Self::Compiler(_)
+                    | Self::Artifact(_)
+                    | Self::Host(_)
+            ),
         }
     }
 }

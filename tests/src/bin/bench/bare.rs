@@ -22,7 +22,7 @@ pub(crate) fn engine() -> Result<Engine, Error> {
     Engine::new(config().allocation_strategy(InstanceAllocationStrategy::Pooling(pool))).map_err(plain)
 }
 
-/// The same without a pool.
+/// The same without a pool; it compiles for the other one as well.
 pub(crate) fn on_demand() -> Result<Engine, Error> {
     Engine::new(config().allocation_strategy(InstanceAllocationStrategy::OnDemand)).map_err(plain)
 }

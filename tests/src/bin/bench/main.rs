@@ -8,6 +8,7 @@
 //! blast      a good check beside hostile ones, next to alone
 //! swaps      a file replaced again and again while others are called, next to no reload
 //! reload     a file renamed into place to the first verdict by the new code, next to compiling alone
+//! compile    a plugin's first load next to compiling alone, and the next host's next to mapping alone
 //! http       a call that asks an HTTP server, next to a pooled client alone
 //! gates      1,000 gates, each asked over HTTP every second, next to a loop with the same requests
 //! expression a call of the CEL check, next to the same expression evaluated natively
@@ -33,6 +34,7 @@ mod beside;
 mod blast;
 mod call;
 mod client;
+mod compile;
 mod cores;
 mod evaluate;
 mod expression;
@@ -69,7 +71,7 @@ impl Size {
     }
 }
 
-const LEGS: [&str; 15] = [
+const LEGS: [&str; 16] = [
     "evaluate",
     "cores",
     "reuse",
@@ -77,6 +79,7 @@ const LEGS: [&str; 15] = [
     "blast",
     "swaps",
     "reload",
+    "compile",
     "http",
     "gates",
     "expression",
@@ -121,6 +124,7 @@ fn main() -> Result<()> {
             "blast" => blast::run(size)?,
             "swaps" => swaps::run(size)?,
             "reload" => reload::run(size)?,
+            "compile" => compile::run(size)?,
             "http" => call::run(size)?,
             "gates" => gates::run(size)?,
             "expression" => expression::run(size)?,

@@ -55,6 +55,11 @@ impl Report {
         self.series.push(Series { name, unit: "times".to_owned(), values: vec![at(of) / at(to)], aim });
     }
 
+    /// The median of a figure; NaN where there is none.
+    pub(crate) fn median(&self, name: &str) -> f64 {
+        self.series.iter().find(|s| s.name == name).map_or(f64::NAN, |s| quantile(&s.values, 0.5))
+    }
+
     /// What the leg is about.
     pub(crate) fn about(&mut self, about: &str) {
         about.clone_into(&mut self.about);

@@ -23,7 +23,7 @@ fn wrong(pod: &Pod, guest: &Guest) -> Option<String> {
             (is, because) == (Status::Unknown.as_str(), "NoVerdictYet") && message.contains(reason)
         }
         // Once it was True, a fault leaves it so.
-        (Does::Wavers, Some(("True", "Met" | "FaultHeld", _)) | Some(("Unknown", "NoVerdictYet", _))) => true,
+        (Does::Wavers, Some(("True", "Met" | "FaultHeld", _) | ("Unknown", "NoVerdictYet", _))) => true,
         (does, None) => !matches!(does, Does::Answers(..) | Does::Faults(..) | Does::Wavers),
         _ => false,
     };

@@ -209,3 +209,18 @@ async fn a_plugin_that_no_check_names_holds_up_no_check() {
     bed.replace("a.yaml", &check("a", "b.wasm", "{}"));
     bed.until(|s| runs(s, "a", "slow")).await;
 }
+
+#[tokio::test]
+async fn a_plugin_that_fails_again_and_again_does_not_keep_a_host_from_beginning() {
+    let files = [
+        ("a.yaml", &*check("a", "a.wasm", "{}")),
+        ("a.wasm", "(stuck)"),
+        ("b.yaml", &*check("b", "b.wasm", "{}")),
+        ("b.wasm", "(long)"),
+    ];
+    // While the one is loaded it is time to try the other one again.
+    let options = Options { poll: Duration::from_millis(20), ..Options::default() };
+    let bed = Bed::with(&[&files], options, false).await;
+    let first = bed.now();
+    assert!(runs(&first, "b", "long") && told(&first, "a.wasm", "not now"), "{:?}", problems(&first));
+}

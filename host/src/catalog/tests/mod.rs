@@ -40,7 +40,8 @@ const NEVER: Duration = Duration::from_hours(1);
 struct Fake {
     /// All that was loaded, in order.
     loaded: Arc<Mutex<Vec<String>>>,
-    /// Texts with "slow" in them are loaded once this is true.
+    /// Texts with "slow" in them are loaded once this is true; "long" takes longer than some polls, and "stuck" fails once
+    /// and then never ends.
     open: watch::Receiver<bool>,
 }
 
@@ -53,6 +54,15 @@ impl Loader for Fake {
         self.loaded.lock().unwrap().push(text.clone());
         if text.contains("slow") {
             self.open.clone().wait_for(|open| *open).await.unwrap();
+        }
+        if text.contains("long") {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let tries = self.loaded.lock().unwrap().iter().filter(|l| **l == text).count();
+        match tries {
+            1 if text.contains("stuck") => return Err(Refusal { error: "not now".into(), again: true }),
+            2.. if text.contains("stuck") => std::future::pending().await,
+            _ => {}
         }
         let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
         let again = text.contains("again") && self.loaded.lock().unwrap().iter().filter(|l| **l == text).count() < 3;

@@ -57,11 +57,14 @@ impl<L: Loader> Writer<L> {
         let counts = |key: &Key, file: &File<L::Plugin>| {
             self.options.pods || file.kind == Kind::Documents || needed.contains(key.name.as_str())
         };
-        let files = || self.files.iter().filter(|(key, file)| counts(key, file));
+        // What has failed once is told; that it is tried again must not keep the others waiting, or files that never load
+        // would keep a host from beginning.
+        let files = || self.files.iter().filter(|(key, file)| counts(key, file) && file.again.is_none());
         let whole = files().all(|(_, f)| !f.is_pending()) || now >= self.started + FIRST;
         let compiles = self.compiling.as_ref().is_some_and(|compiling| files().any(|(key, _)| key == compiling));
         let busy = compiles || files().any(|(_, f)| f.due().is_some_and(|at| at <= now));
-        let loaded = whole && !busy && self.asked.is_empty();
+        let judging = self.asked.iter().any(|question| !self.judged.contains_key(question));
+        let loaded = whole && !busy && !judging;
         if !first || loaded {
             self.publish(resolved);
         }

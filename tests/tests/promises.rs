@@ -15,6 +15,7 @@ mod promises {
     pub(crate) mod quarantine;
     pub(crate) mod reference;
     pub(crate) mod rest;
+    pub(crate) mod step;
     pub(crate) mod steps;
     pub(crate) mod world;
     pub(crate) mod writes;

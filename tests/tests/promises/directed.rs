@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use gatehost::decide::{Status, Verdict};
 
-use super::world::{Ending, Step, World};
+use super::{
+    step::{Ending, Step},
+    world::World,
+};
 
 /// A pod whose note something rewrites 20 times a second for half a minute.
 #[test]

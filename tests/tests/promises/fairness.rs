@@ -13,7 +13,10 @@ use gatehost::{
     pod::{Pod, Seen},
 };
 
-use super::world::{Ending, Step, World};
+use super::{
+    step::{Ending, Step},
+    world::World,
+};
 
 /// Pods with one gate for each of some checks, and the calls that have begun and not ended.
 struct Crowd {

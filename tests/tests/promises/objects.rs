@@ -6,7 +6,7 @@ use gatehost::{
     sandbox::{Read, View},
 };
 
-use super::world::{Step, World};
+use super::{step::Step, world::World};
 
 const GATE: &str = "example.com/a";
 

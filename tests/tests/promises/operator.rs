@@ -11,7 +11,8 @@ use gatehost::{
 use super::{
     cluster::{ALONE, CLAIMED},
     plugins::claims,
-    world::{Ending, Step, World, plain},
+    step::{Ending, Step},
+    world::{World, plain},
 };
 
 /// So many pods of one owner with one gate, all of them in service.

@@ -10,7 +10,8 @@ use gatehost::{
 
 use super::{
     cluster::TYPES,
-    world::{Ending, Step, World, plain},
+    step::{Ending, Step},
+    world::{World, plain},
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -12,7 +12,8 @@ use super::{
     cluster::{CLAIMED, Stored, TYPES, UNANSWERED},
     known::OVERRIDE,
     reference::Phase,
-    world::{Ending, Step, World},
+    step::{Ending, Step},
+    world::World,
 };
 
 /// Longer than each backoff, the damper and the last of three failures; and no override, which lasts whole seconds, ends

@@ -8,7 +8,7 @@ use gatehost::{
 };
 use proptest::{prelude::*, sample::Index};
 
-use super::world::{Ending, Step};
+use super::step::{Ending, Step};
 
 const PODS: usize = 7;
 

@@ -12,7 +12,8 @@ use super::{
     cluster::{NOTE, TYPES},
     operator::{be, in_service, standing},
     plugins::annotate,
-    world::{Ending, Step, World, plain},
+    step::{Ending, Step},
+    world::{World, plain},
 };
 
 fn answer(world: &mut World, status: Status) {

@@ -118,6 +118,12 @@ const ROWS: &[Row] = &[
         tests: &["half_the_pods_turned_false_then_kill_9_then_false_for_all_is_never_more_than_the_budget"],
         records: &["budget"],
     },
+    Row {
+        fault: "hostile plugins at full tilt beside good ones for 10 minutes, with reloads",
+        promise: "no good gate turns; memory and descriptors end where they began",
+        tests: &["hostile_and_good_plugins_with_reloads_leave_memory_and_descriptors_where_they_began"],
+        records: &["hostile"],
+    },
 ];
 
 const HEAD: &str = "# Faults

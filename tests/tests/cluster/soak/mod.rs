@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 mod budget;
 mod churn;
 mod clock;
+mod hostile;
 mod killed;
 mod many;
 mod rotated;

@@ -74,6 +74,10 @@ pub(super) fn early() -> Guest {
     guest(Does::Rejects)
 }
 
+pub(super) fn eat() -> Guest {
+    faults(FaultKind::Limit, reasons::MEMORY_LIMIT)
+}
+
 pub(super) fn exit() -> Guest {
     faults(FaultKind::Trap, reasons::EXIT)
 }

@@ -245,9 +245,10 @@ impl<L: Loader> Writer<L> {
         }
         let now = Instant::now();
         let due = |f: &File<L::Plugin>| f.kind == Kind::Plugin && f.due().is_some_and(|at| at <= now);
-        // What a check waits for goes first.
+        // What has not failed yet goes first, and of that what a check waits for: each try may take seconds.
         let needed = self.needed();
-        let next = self.files.iter().filter(|(_, f)| due(f)).min_by_key(|(key, _)| !needed.contains(key.name.as_str()));
+        let rank = |key: &Key, file: &File<L::Plugin>| (file.again.is_some(), !needed.contains(key.name.as_str()));
+        let next = self.files.iter().filter(|(_, f)| due(f)).min_by_key(|(key, file)| rank(key, file));
         let Some((key, file)) = next else { return };
         let known = self.files.values().filter_map(|f| f.plugin.clone()).collect();
         let (key, stamp) = (key.clone(), file.stamp);

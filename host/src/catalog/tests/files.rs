@@ -217,10 +217,13 @@ async fn a_plugin_that_fails_again_and_again_does_not_keep_a_host_from_beginning
         ("a.wasm", "(stuck)"),
         ("b.yaml", &*check("b", "b.wasm", "{}")),
         ("b.wasm", "(long)"),
+        ("c.yaml", &*check("c", "c.wasm", "{}")),
+        ("c.wasm", "(c)"),
     ];
-    // While the one is loaded it is time to try the other one again.
+    // While the second one is loaded it is time to try the first one again; the third one has not been tried at all.
     let options = Options { poll: Duration::from_millis(20), ..Options::default() };
     let bed = Bed::with(&[&files], options, false).await;
     let first = bed.now();
-    assert!(runs(&first, "b", "long") && told(&first, "a.wasm", "not now"), "{:?}", problems(&first));
+    assert!(runs(&first, "b", "long") && runs(&first, "c", "c"), "{:?}", problems(&first));
+    assert!(told(&first, "a.wasm", "not now"), "{:?}", problems(&first));
 }

@@ -102,7 +102,7 @@ async fn a_connection_that_died_in_the_pool_is_replaced() {
 
 /// The first request of each connection is answered, the second one is read and not answered.
 async fn forgetful(requests: &'static AtomicUsize) -> Server {
-    Server::start("127.0.0.1:0", |_, mut stream| async move {
+    Server::start("127.0.0.1:0", move |_, mut stream| async move {
         for round in 0..2 {
             if stream.read(&mut [0; 4096]).await.is_ok_and(|size| size > 0) {
                 requests.fetch_add(1, SeqCst);

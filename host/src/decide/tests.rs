@@ -236,7 +236,7 @@ fn a_restarted_host_knows_since_when_there_are_only_faults_whatever_they_made_of
         Bed::new(FRESH, None, Policy { failure_threshold: 1, on_fault: OnFault::False, ..Policy::default() });
     before.answer(0, Ok(True));
     assert_eq!(before.answer(10, Err("Trap")), Some((False, "Trap".into())));
-    let policy = Policy { max_stale: Some(Duration::from_secs(60)), ..Policy::default() };
+    let policy = Policy { max_stale: Some(Duration::from_mins(1)), ..Policy::default() };
     let mut after = Bed::new(JUDGED, None, policy);
     (after.standing, after.seconds) = (before.standing.clone(), before.seconds);
     assert_eq!(after.answer(60, Err("Trap")), Some((Unknown, "Stale".into())));

@@ -35,12 +35,12 @@ impl Core {
                      broke off on one gate after the other, last with {}: {}",
                     why.reason, why.message
                 );
-                self.tell_quarantine(check, &[key.clone()], NoteKind::Quarantined, message);
+                self.tell_quarantine(check, std::slice::from_ref(key), NoteKind::Quarantined, message);
             }
             (Effect::Wait(next), _) => drop(self.timers.insert((next, Wake::Probe(check.clone())))),
             (Effect::Released(gates), _) => {
                 let message = "the plugin came to an end again: the check is asked as ever".to_owned();
-                self.tell_quarantine(check, &[key.clone()], NoteKind::QuarantineEnded, message);
+                self.tell_quarantine(check, std::slice::from_ref(key), NoteKind::QuarantineEnded, message);
                 self.ask_spared(&gates, check, now);
             }
             (Effect::None | Effect::Enough(_), _) => {}

@@ -71,11 +71,10 @@ impl World {
                 *since = now;
                 *vain += u32::from(blame == Blame::Code);
             }
-            Some(_) => {}
             None if blame == Blame::Code && account.faults >= 10 && account.gates.len() >= all.min(3) => {
                 account.held = Some((now, 0));
             }
-            None => {}
+            _ => {}
         }
     }
 

@@ -98,7 +98,10 @@ impl Observer for Watching {
 
 /// Keeps what is written.
 #[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<(Arc<str>, Status)>>>);
+struct Paper(Arc<Mutex<Written>>);
+
+/// Conditions, by type.
+type Written = Vec<(Arc<str>, Status)>;
 
 impl Writer for Paper {
     async fn write(&self, patch: Patch) -> Outcome {

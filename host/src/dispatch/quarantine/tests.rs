@@ -87,7 +87,7 @@ fn a_check_is_called_by_one_call_at_a_time_and_no_sooner_than_its_backoff() {
     let mut now = Duration::ZERO;
     for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
         let wait = Duration::from_secs(wait);
-        assert_eq!(bed.call(5, now + wait - Duration::from_millis(1)), None, "before {wait:?}");
+        assert_eq!(bed.call(5, now + wait.saturating_sub(Duration::from_millis(1))), None, "before {wait:?}");
         now += wait;
         let id = bed.call(5, now).unwrap();
         assert_eq!(bed.call(6, now + MINUTE), None, "a second one at once");

@@ -80,7 +80,8 @@ impl Layer {
             fchmod(&directory, mode).map_err(|error| format!("{name}: its mode cannot be set: {error}"))?;
         }
         let stat = fstat(&directory).map_err(|error| format!("{name}: cannot be examined: {error}"))?;
-        if !is_trusted(&stat, stat.st_uid) || (stat.st_uid != geteuid().as_raw() && stat.st_uid != 0) {
+        let owner = if stat.st_uid == 0 { 0 } else { geteuid().as_raw() };
+        if !is_trusted(&stat, owner) {
             return Err(format!(
                 "{name}: may be written to by others (owner {}, mode {:04o}): what stands in it is not run; it must \
                  belong to this user ({}) or to root, with no write permission for group and others",

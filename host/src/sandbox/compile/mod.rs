@@ -30,7 +30,7 @@ pub use budget::Budget;
 pub use child::compile_for_host;
 pub use order::VERB;
 
-/// The largest artifact, in bytes. The 18 MB component that Python's tools make is one of 44 MiB.
+/// The largest artifact, in bytes. A component of 18 MB that Python's tools make becomes one of 33 MiB.
 const MAX_ARTIFACT: u64 = 256 << 20;
 
 /// Who compiles components.

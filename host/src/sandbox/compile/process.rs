@@ -58,7 +58,7 @@ pub(super) async fn compile(
     judge(status.map_err(LoadError::Compiler)?, &told, &order, budget)
 }
 
-/// Nothing of the host's is handed on but the three descriptors: no environment, and everything else that the host opens
+/// Nothing of the host's is handed on but the three descriptors: no environment of its own, and everything else that the host opens
 /// is closed by `exec`.
 fn command(process: &Process, order: Order, artifact: &File) -> io::Result<Command> {
     let threads = thread::available_parallelism().map_or(1, Into::into).min(THREADS);
@@ -68,6 +68,8 @@ fn command(process: &Process, order: Order, artifact: &File) -> io::Result<Comma
         .args(order.words())
         .env_clear()
         .env("RAYON_NUM_THREADS", threads.to_string())
+        // With a heap for each thread, glibc reserves 64 MiB for each, of which little is used.
+        .env("MALLOC_ARENA_MAX", "1")
         .current_dir("/")
         // Ctrl-C is for the host, which ends it in order.
         .process_group(0)

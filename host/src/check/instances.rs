@@ -56,12 +56,11 @@ fn read_reuse(reuse: &Object, to: &mut Complaints) -> Option<Reuse> {
     let before = to.errors.len();
     reuse.only(&["maxCalls", "maxMemory", "acrossNamespaces"], to);
     let max_calls = reuse.count("maxCalls", usual.max_calls, CALLS, to);
-    let max_memory = read_value(reuse, "maxMemory", Limit::Memory, to);
-    let across_namespaces = reuse.flag("acrossNamespaces", usual.across_namespaces, to);
-    let read = Reuse {
-        max_calls: max_calls?,
-        max_memory: max_memory?.unwrap_or(usual.max_memory),
-        across_namespaces: across_namespaces?,
+    let max_memory = match reuse.get("maxMemory") {
+        Some(node) => read_value(reuse, "maxMemory", node, Limit::Memory, to),
+        None => Some(usual.max_memory),
     };
+    let across_namespaces = reuse.flag("acrossNamespaces", usual.across_namespaces, to);
+    let read = Reuse { max_calls: max_calls?, max_memory: max_memory?, across_namespaces: across_namespaces? };
     (to.errors.len() == before).then_some(read)
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use super::{
     fields::{Complaints, Object},
-    node::Value,
+    node::{Node, Value},
 };
 
 /// Something that is counted in each call.
@@ -133,7 +133,8 @@ pub(super) fn read_limits(spec: &Object, to: &mut Complaints) -> Option<Limits> 
     object.only(&Limit::ALL.map(Limit::field), to);
     let mut limits = Limits::default();
     for limit in Limit::ALL {
-        if let Some(Some(value)) = read_value(&object, limit.field(), limit, to) {
+        let Some(node) = object.get(limit.field()) else { continue };
+        if let Some(value) = read_value(&object, limit.field(), node, limit, to) {
             limits.0.insert(limit, value);
         }
     }
@@ -192,19 +193,12 @@ mod tests {
     }
 }
 
-/// Reads a field that holds what a limit may be set to, if it is there; nothing at all where it is wrong.
-pub(super) fn read_value(object: &Object, name: &str, limit: Limit, to: &mut Complaints) -> Option<Option<u32>> {
-    let Some(node) = object.get(name) else { return Some(None) };
+/// Reads a field that holds what a limit may be set to; nothing where it is wrong, which has been told then.
+pub(super) fn read_value(object: &Object, name: &str, node: &Node, limit: Limit, to: &mut Complaints) -> Option<u32> {
     let text = match &node.value {
         Value::Text(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         _ => String::new(),
     };
-    match limit.read(&text) {
-        Ok(value) => Some(Some(value)),
-        Err(expected) => {
-            object.mismatch(name, node, &expected, to);
-            None
-        }
-    }
+    limit.read(&text).map_err(|expected| object.mismatch(name, node, &expected, to)).ok()
 }

@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_compiler_compiles_for_the_engine_that_runs() {
-        let (pooling, room, _) = engine().unwrap();
+        let (pooling, room, _) = engine(&Allowance::ceilings(&crate::check::Limits::default())).unwrap();
         assert_eq!(room, Room::Pool);
         assert_eq!(hash(&pooling), hash(&on_demand(Cpu::Native, room).unwrap()));
         let [native, baseline] = [Cpu::Native, Cpu::Baseline].map(|cpu| configuration(cpu, room).unwrap());

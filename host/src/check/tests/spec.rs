@@ -274,3 +274,22 @@ fn a_limit_out_of_bounds_and_one_that_is_none_are_refused() {
          logPerSecond"
     );
 }
+
+#[test]
+fn instances_are_fresh_unless_the_check_says_how_they_are_reused() {
+    assert_eq!((right("").0.instances, right("  instances: fresh").0.instances), (Instances::Fresh, Instances::Fresh));
+    assert_eq!(right("  instances: reuse").0.instances, Instances::Reuse(Reuse::default()));
+    let own = right("  instances: reuse\n  reuse: {maxCalls: 5, maxMemory: 8Mi, acrossNamespaces: true}").0;
+    let reuse = Reuse { max_calls: 5, max_memory: 8 << 20, across_namespaces: true };
+    assert_eq!(own.instances, Instances::Reuse(reuse));
+    assert_eq!(
+        wrong("  reuse: {maxCalls: 5}"),
+        "line 10: spec.reuse: it says how instances are reused, and they are not; add instances: reuse"
+    );
+    for lines in ["  instances: pooled", "  instances: true", "  instances: reuse\n  reuse: {maxCalls: 0}"] {
+        assert!(wrong(lines).contains("spec."), "{lines}");
+    }
+    for reuse in ["maxMemory: 1", "calls: 3", "acrossNamespaces: 1"] {
+        assert!(wrong(&format!("  instances: reuse\n  reuse: {{{reuse}}}")).contains("spec.reuse."), "{reuse}");
+    }
+}

@@ -157,6 +157,16 @@ fn quantity(text: &str) -> Option<u64> {
     text[..digits].parse::<u64>().ok()?.checked_mul(unit)
 }
 
+/// Reads a field that holds what a limit may be set to; nothing where it is wrong, which has been told then.
+pub(super) fn read_value(object: &Object, name: &str, node: &Node, limit: Limit, to: &mut Complaints) -> Option<u32> {
+    let text = match &node.value {
+        Value::Text(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    limit.read(&text).map_err(|expected| object.mismatch(name, node, &expected, to)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,14 +201,4 @@ mod tests {
             assert!(Limits::read_pair(wrong).is_err(), "{wrong}");
         }
     }
-}
-
-/// Reads a field that holds what a limit may be set to; nothing where it is wrong, which has been told then.
-pub(super) fn read_value(object: &Object, name: &str, node: &Node, limit: Limit, to: &mut Complaints) -> Option<u32> {
-    let text = match &node.value {
-        Value::Text(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => String::new(),
-    };
-    limit.read(&text).map_err(|expected| object.mismatch(name, node, &expected, to)).ok()
 }

@@ -35,7 +35,7 @@ use super::{
     turn::Turn,
     wasi,
 };
-use crate::{decide::Fault, pod::Pod};
+use crate::decide::Fault;
 
 /// No timeout is longer.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -121,11 +121,11 @@ pub(super) async fn evaluate(plugin: &Loaded, evaluation: Evaluation, waits: Opt
     };
     let ended = run(&plugin.shared, &plugin.code, call, |mut it| async move {
         let pod = it.store.data_mut().table.push(pod)?;
-        let handle = pod.rep();
-        let answer = it.plugin.gatehost_check_gate().call_evaluate(&mut it.store, pod, &config).await?;
+        // Lent as it stands: passed as its own it would leave a handle in the store for each call.
+        let lent = Resource::new_borrow(pod.rep());
+        let answer = it.plugin.gatehost_check_gate().call_evaluate(&mut it.store, lent, &config).await?;
         let state = it.store.data_mut();
-        // It was lent to the guest.
-        state.table.delete(Resource::<Pod>::new_own(handle))?;
+        state.table.delete(pod)?;
         let keep = state.keep.take();
         let fit = answer.is_ok().then_some(it);
         Ok(((answer, keep), fit))

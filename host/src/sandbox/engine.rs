@@ -140,7 +140,7 @@ impl Drop for Shared {
 }
 
 /// How many threads guests have: a core each, and one at least that no guest keeps for longer than a moment.
-fn workers() -> usize {
+pub(super) fn workers() -> usize {
     thread::available_parallelism().map_or(2, Into::into).max(2)
 }
 

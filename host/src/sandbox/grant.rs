@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use tokio::sync::Semaphore;
 
 use super::{
-    engine::Shared,
+    engine::{Shared, workers},
     limits::Allowance,
     lograte::LogRate,
     net::{Clients, CredentialError, Net, Unready},
@@ -14,9 +14,6 @@ use super::{
     source::ObjectSource,
 };
 use crate::check::{Allow, Instances, Limit, Limits};
-
-/// How many calls of one check compute at once, whatever the number of those that wait for an answer from outside.
-const COMPUTING: usize = 8;
 
 /// What a check's plugin may reach and use. Cheap to clone. By default it reaches nothing and uses no more than the host
 /// grants at most.
@@ -37,7 +34,8 @@ pub(super) struct Granted {
     pub(super) clients: Clients,
     /// The instances that serve more than one call, where there are such.
     pub(super) spares: Option<Spares>,
-    /// A permit for each call of the check that computes, ...
+    /// A permit for each call of the check that computes, as many as guests have threads: more would only stand before
+    /// those of other checks, ...
     pub(super) computing: Arc<Semaphore>,
     /// ... one for the call that goes on computing for longer than a moment, ...
     pub(super) long: Arc<Semaphore>,
@@ -89,7 +87,7 @@ impl Granted {
         let log = LogRate::new(allowance.of(Limit::LogPerSecond));
         let clients = Clients::new(net.clone(), allow)
             .map_err(|Unready { field, file, error }| GrantError::Credentials { field, file, error })?;
-        let [computing, long, places] = [COMPUTING, 1, *places].map(|permits| Arc::new(Semaphore::new(permits)));
+        let [computing, long, places] = [workers(), 1, *places].map(|permits| Arc::new(Semaphore::new(permits)));
         let (allow, net) = (allow.clone(), net.clone());
         let told = Told::default();
         let spares = match instances {

@@ -108,6 +108,11 @@ async fn an_instance_ends_after_as_many_calls_as_the_check_says() {
     for n in [1, 2, 3, 1, 2] {
         assert_eq!(asker.ask("").await, Ok(n));
     }
+    // More than a call may have handles: none of an earlier call is left.
+    let asker = Asker::new(json!({ "instances": "reuse", "reuse": { "maxCalls": 5000 } })).await;
+    for n in 1..=1500 {
+        assert_eq!(asker.ask("").await, Ok(n));
+    }
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ fn guests() -> Result<Vec<PathBuf>> {
     Ok(guests)
 }
 
+#[expect(unsafe_code, reason = "mapping alone is what is measured")]
 async fn measure(report: &mut Report, name: &str, wasm: &[u8], colds: u32, warms: u32) -> Result<()> {
     let on_demand = bare::on_demand()?;
     let pooling = bare::engine()?;
@@ -63,7 +64,7 @@ async fn measure(report: &mut Report, name: &str, wasm: &[u8], colds: u32, warms
         let cache = tempfile::tempdir()?;
         report.add(&cold, "ms", millis(load(cache.path(), wasm, Origin::Stored).await?));
     }
-    report.difference(&more, "ms", &cold, &alone);
+    report.difference(&more, "ms", &cold, &alone, 1.0);
     let median = report.median(&alone);
     report.aim(&more, (median / 10.0).max(50.0));
 
@@ -80,7 +81,7 @@ async fn measure(report: &mut Report, name: &str, wasm: &[u8], colds: u32, warms
         report.add(&hash, "ms", millis(time));
         report.add(&warm, "ms", millis(load(directory.path(), wasm, Origin::Cache).await?));
     }
-    report.difference(&more, "ms", &warm, &hash);
+    report.difference(&more, "ms", &warm, &hash, 1.0);
     report.aim(&more, 30.0);
     Ok(())
 }

@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak playground bench setup plugins examples guests host controlplane prometheus bindings lint
+.PHONY: help demo test soak playground bench setup plugins examples guests host controlplane prometheus bindings lint deny
 
 # No package is ever selected for the host's own target, so that cargo settles on one set of features and compiles
 # wasmtime once.
@@ -117,8 +117,25 @@ bindings: ## What generates bindings of wit/ in other languages and makes plugin
 	$(call say,tools of the other languages)
 	tests/wit/setup.sh
 
-lint: setup
+lint: setup deny
 	$(call say,format and lints)
 	@rustup component add rustfmt clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+# Compiled without optimisation, which takes a minute instead of several. The advisories are on GitHub: where that cannot
+# be reached within two minutes, one line says so.
+DENY := 0.20.2
+deny := target/tools/bin/cargo-deny --locked --offline
+
+deny: setup ## Licenses, sources, bans and advisories of what is depended on
+	$(call say,what is depended on)
+	@target/tools/bin/cargo-deny --version 2>&1 | grep -qx 'cargo-deny $(DENY)' || \
+		CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install cargo-deny --locked --version $(DENY) --debug --root target/tools
+	$(CARGO) fetch --locked
+	$(deny) check bans licenses sources
+	@if GIT_TERMINAL_PROMPT=0 timeout 120 target/tools/bin/cargo-deny fetch db >target/tools/deny.log 2>&1; then \
+		$(deny) check advisories; \
+	else \
+		echo 'advisories were not checked, nor whether a crate was yanked: their database on github.com cannot be reached'; \
+	fi

@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak playground bench setup plugins examples guests host controlplane prometheus bindings lint deny
+.PHONY: help demo test soak playground bench setup plugins examples guests host controlplane prometheus bindings lint deny fuzz
 
 # No package is ever selected for the host's own target, so that cargo settles on one set of features and compiles
 # wasmtime once.
@@ -121,6 +121,7 @@ lint: setup deny
 	$(call say,format and lints)
 	@rustup component add rustfmt clippy
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 # Compiled without optimisation, which takes a minute instead of several. The advisories are on GitHub: where that cannot
@@ -139,3 +140,21 @@ deny: setup ## Licenses, sources, bans and advisories of what is depended on
 	else \
 		echo 'advisories were not checked, nor whether a crate was yanked: their database on github.com cannot be reached'; \
 	fi
+
+# Without a sanitizer, which only a nightly compiler has, and hardly optimised: the targets load and smith compile wasmtime
+# once more. What is found interesting on the way goes under target; what breaks a rule, to tests/fuzz/artifacts.
+FUZZ := 0.13.2
+SECONDS := 60
+
+fuzz: setup ## Looks for inputs that break a rule of the host, a minute a target; longer: SECONDS=3600
+	$(call say,cargo-fuzz)
+	@target/tools/bin/cargo-fuzz --version 2>&1 | grep -qx 'cargo-fuzz $(FUZZ)' || \
+		CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install cargo-fuzz --locked --version $(FUZZ) --debug --root target/tools
+	@target() { \
+		printf '\n==> fuzzing %s\n' "$$1"; mkdir -p "target/fuzz/corpus/$$1"; \
+		target/tools/bin/cargo-fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz --sanitizer none --dev "$${@:2}" \
+			-- -max_total_time=$(SECONDS) -timeout=90 -max_len=16384 -print_final_stats=1; \
+	}; \
+	for name in check verdict pod; do target $$name $$name target/fuzz/corpus/$$name tests/fuzz/corpus/$$name; done; \
+	target load --features load load target/fuzz/corpus/load tests/fuzz/corpus/load; \
+	target smith --features load smith target/fuzz/corpus/smith

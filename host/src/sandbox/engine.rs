@@ -278,10 +278,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        check::Limits,
-        sandbox::load::{INTERFACES, VERSION},
-    };
+    use crate::sandbox::load::{INTERFACES, VERSION};
 
     /// Whether there is this function in this interface: the linker refuses to define one twice.
     fn has(linker: &Linker<State>, interface: &str, function: &str) -> bool {
@@ -310,7 +307,7 @@ mod tests {
 
     #[test]
     fn the_compiler_compiles_for_the_engine_that_runs() {
-        let (pooling, room, _) = engine(&Allowance::ceilings(&Limits::default())).unwrap();
+        let (pooling, room, _) = engine(&Allowance::ceilings(&crate::check::Limits::default())).unwrap();
         assert_eq!(room, Room::Pool);
         assert_eq!(hash(&pooling), hash(&on_demand(Cpu::Native, room).unwrap()));
         let [native, baseline] = [Cpu::Native, Cpu::Baseline].map(|cpu| configuration(cpu, room).unwrap());

@@ -138,7 +138,7 @@ deny: setup ## Licenses, sources, bans and advisories of what is depended on
 	@if GIT_TERMINAL_PROMPT=0 timeout 120 target/tools/bin/cargo-deny fetch db >target/tools/deny.log 2>&1; then \
 		$(deny) check advisories; \
 	else \
-		echo 'advisories were not checked, nor whether a crate was yanked: their database on github.com cannot be reached'; \
+		echo 'advisories, and whether a crate was yanked, were not checked: no database (target/tools/deny.log says why)'; \
 	fi
 
 # Without a sanitizer, which only a nightly compiler has, and hardly optimised: the targets load and smith compile wasmtime

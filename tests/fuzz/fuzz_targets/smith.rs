@@ -2,7 +2,7 @@
 //! an input is written to that file, to be kept under corpus/load.
 #![no_main]
 
-use std::{env, fmt::Write as _, fs};
+use std::{env, fs};
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -48,19 +48,20 @@ fn config(strange: Option<Config>) -> Config {
 }
 
 fn shell(module: &[u8]) -> Vec<u8> {
-    let escaped = module.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "\\{byte:02x}");
-        text
-    });
-    let text = format!(
+    let shell = wat::parse_str(
         r#"(component
-            (core module $stranger binary "{escaped}")
-            (core instance (instantiate $stranger))
-            (core module $m (func (export "f")))
-            (core instance $i (instantiate $m))
-            (func $f (canon lift (core func $i "f")))
-            (instance $gate (export "describe" (func $f)) (export "validate" (func $f)) (export "evaluate" (func $f)))
-            (export "gatehost:check/gate@0.1.1" (instance $gate)))"#
+            (core module)
+            (core instance (instantiate 0))
+            (core module (func (export "f")))
+            (core instance (instantiate 1))
+            (func (canon lift (core func 1 "f")))
+            (instance (export "describe" (func 0)) (export "validate" (func 0)) (export "evaluate" (func 0)))
+            (export "gatehost:check/gate@0.1.1" (instance 0)))"#,
     );
-    wat::parse_str(text).expect("the shell is a component")
+    let shell = shell.expect("the shell is a component");
+    // Behind the eight bytes of a component's begin stands the section of the module that does nothing.
+    let (begin, nothing, rest) = (&shell[..8], &shell[8..18], &shell[18..]);
+    assert_eq!(nothing, b"\x01\x08\0asm\x01\0\0\0");
+    let size = [0, 7, 14, 21].map(|shift| 0x80 | (module.len() >> shift) as u8 & 0x7f);
+    [begin, &[1], &size, &[0], module, rest].concat()
 }

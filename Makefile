@@ -153,7 +153,7 @@ fuzz: setup ## Looks for inputs that break a rule of the host, a minute a target
 	@target() { \
 		printf '\n==> fuzzing %s\n' "$$1"; mkdir -p "target/fuzz/corpus/$$1"; \
 		target/tools/bin/cargo-fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz --sanitizer none --dev "$${@:2}" \
-			-- -max_total_time=$(SECONDS) -timeout=90 -max_len=16384 -print_final_stats=1; \
+			-- -max_total_time=$(SECONDS) -timeout=90 -max_len=16384 -len_control=0 -print_final_stats=1; \
 	}; \
 	for name in check verdict pod; do target $$name $$name target/fuzz/corpus/$$name tests/fuzz/corpus/$$name; done; \
 	target load --features load load target/fuzz/corpus/load tests/fuzz/corpus/load; \

@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak playground bench setup plugins examples guests host controlplane prometheus bindings lint
+.PHONY: help demo test soak playground bench setup plugins examples guests host controlplane prometheus bindings lint deny fuzz
 
 # No package is ever selected for the host's own target, so that cargo settles on one set of features and compiles
 # wasmtime once.
@@ -117,8 +117,44 @@ bindings: ## What generates bindings of wit/ in other languages and makes plugin
 	$(call say,tools of the other languages)
 	tests/wit/setup.sh
 
-lint: setup
+lint: setup deny
 	$(call say,format and lints)
 	@rustup component add rustfmt clippy
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+# Compiled without optimisation, which takes a minute instead of several. The advisories are on GitHub: where that cannot
+# be reached within two minutes, one line says so.
+DENY := 0.20.2
+deny := target/tools/bin/cargo-deny --locked --offline
+
+deny: setup ## Licenses, sources, bans and advisories of what is depended on
+	$(call say,what is depended on)
+	@target/tools/bin/cargo-deny --version 2>&1 | grep -qx 'cargo-deny $(DENY)' || \
+		CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install cargo-deny --locked --version $(DENY) --debug --root target/tools
+	$(CARGO) fetch --locked
+	$(deny) check bans licenses sources
+	@if GIT_TERMINAL_PROMPT=0 timeout 120 target/tools/bin/cargo-deny fetch db >target/tools/deny.log 2>&1; then \
+		$(deny) check advisories; \
+	else \
+		echo 'advisories, and whether a crate was yanked, were not checked: no database (target/tools/deny.log says why)'; \
+	fi
+
+# Without a sanitizer, which only a nightly compiler has, and hardly optimised: the targets load and smith compile wasmtime
+# once more. What is found interesting on the way goes under target; what breaks a rule, to tests/fuzz/artifacts.
+FUZZ := 0.13.2
+SECONDS := 60
+
+fuzz: setup ## Looks for inputs that break a rule of the host, a minute a target; longer: SECONDS=3600
+	$(call say,cargo-fuzz)
+	@target/tools/bin/cargo-fuzz --version 2>&1 | grep -qx 'cargo-fuzz $(FUZZ)' || \
+		CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install cargo-fuzz --locked --version $(FUZZ) --debug --root target/tools
+	@target() { \
+		printf '\n==> fuzzing %s\n' "$$1"; mkdir -p "target/fuzz/corpus/$$1"; \
+		target/tools/bin/cargo-fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz --sanitizer none --dev "$${@:2}" \
+			-- -max_total_time=$(SECONDS) -timeout=90 -max_len=16384 -len_control=0 -print_final_stats=1; \
+	}; \
+	for name in check verdict pod; do target $$name $$name target/fuzz/corpus/$$name tests/fuzz/corpus/$$name; done; \
+	target load --features load load target/fuzz/corpus/load tests/fuzz/corpus/load; \
+	target smith --features load smith target/fuzz/corpus/smith

@@ -34,6 +34,7 @@ pub mod controlplane;
 pub mod corpus;
 pub mod crowd;
 pub mod endpoints;
+pub mod fuzzing;
 pub mod history;
 pub mod host;
 pub mod metrics;

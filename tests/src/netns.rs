@@ -20,6 +20,7 @@ pub struct Machine<'a> {
 ///
 /// # Panics
 /// There can be no such namespace, or `work` panics.
+#[expect(unsafe_code, reason = "a thread leaves its namespaces")]
 pub fn run<T: Send>(machine: &Machine<'_>, work: impl AsyncFnOnce(&Path) -> T + Send) -> T {
     let directory = tempfile::tempdir().unwrap();
     thread::scope(|scope| {

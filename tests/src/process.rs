@@ -117,6 +117,7 @@ pub(crate) fn truncate(path: &Path) -> Result<()> {
 
 /// The kernel sends the death signal when the *thread* that forked ends, not the process. Test threads end with
 /// their test, so every child is forked by one thread that lives as long as the process.
+#[expect(unsafe_code, reason = "nothing else ends a child with its parent, however that ends")]
 fn spawn_on_lasting_thread(command: Command) -> io::Result<Child> {
     type Order = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();

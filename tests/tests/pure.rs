@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use gatehost::{
-    check::{self, MaxUnready, OnFault, Policy, is_reserved},
+    check::{OnFault, Policy},
     decide::{
         Asked, Blame, Condition, Fault, FaultKind, Memory, Now, Status, Verdict, identity::Past, sanitize, transition,
     },
-    pod::{Packed, Seen},
 };
+use gatehost_tests::fuzzing::pure as fuzzing;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -115,53 +115,19 @@ fn tree() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What a text is told: one line each, and no check with a wrong field in it.
-fn judge(text: &str) {
-    for pods in [false, true] {
-        let parsed = check::parse(text, pods);
-        for line in parsed.broken.iter().flat_map(|broken| &broken.errors).chain(&parsed.warnings) {
-            assert!(!line.is_empty() && !line.contains('\n'), "{line:?}");
-        }
-        assert!(parsed.broken.iter().all(|broken| !broken.errors.is_empty()));
-        for check in parsed.checks {
-            assert!(!is_reserved(&check.gate) && check::is_plugin_file(&check.plugin), "{check:?}");
-            assert!(check.policy.period >= Duration::from_secs(1), "{check:?}");
-            assert!((Duration::from_secs(1)..=Duration::from_mins(1)).contains(&check.timeout), "{check:?}");
-            assert!(serde_json::from_str::<Value>(&check.config).unwrap().is_object(), "{check:?}");
-            assert!(check.select.namespaces.iter().all(|name| check::is_label(name)), "{check:?}");
-            judge_policy(&check.policy);
-        }
-    }
-}
-
-/// Every number is within its bounds.
-fn judge_policy(policy: &Policy) {
-    let most = i32::MAX.unsigned_abs();
-    let seconds = |time: Duration, least: u64| (least..=u64::from(most)).contains(&time.as_secs());
-    assert!(seconds(policy.initial_delay, 0) && policy.max_stale.is_none_or(|stale| seconds(stale, 1)), "{policy:?}");
-    let thresholds = [policy.success_threshold, policy.failure_threshold];
-    assert!(thresholds.iter().all(|threshold| (1..=most).contains(threshold)), "{policy:?}");
-    assert!((1..=6000).contains(&policy.max_flaps), "{policy:?}");
-    let budget = match policy.max_unready {
-        MaxUnready::Count(count) => (1..=most).contains(&count),
-        MaxUnready::Percent(percent) => (1..=100).contains(&percent),
-    };
-    assert!(budget, "{policy:?}");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_is_read_or_told_of_in_single_lines(text in "\\PC{0,200}|[-a:{}\\[\\]&*!|>'\"#%@`, \n\t]{0,60}") {
-        judge(&text);
+        fuzzing::check(text.as_bytes());
     }
 
     #[test]
     fn a_check_with_a_few_bytes_changed_is_right_or_told_of(at in 0..GOOD.len(), len in 0..4_usize, to in "\\PC{0,6}|\n|0") {
         let mut text = GOOD.to_owned();
         text.replace_range(at..(at + len).min(GOOD.len()), &to);
-        judge(&text);
+        fuzzing::check(text.as_bytes());
     }
 
     #[test]
@@ -170,38 +136,22 @@ proptest! {
             let mut document = json!({ "apiVersion": "gatehost.dev/v1alpha1", "kind": kind, "metadata": { "name": name } });
             document["spec"] = tree.clone();
             document["status"] = tree.clone();
-            judge(&document.to_string());
-            judge(&json!({ "kind": kind, "metadata": tree }).to_string());
+            fuzzing::check(document.to_string().as_bytes());
+            fuzzing::check(json!({ "kind": kind, "metadata": tree }).to_string().as_bytes());
         }
     }
 
     #[test]
-    fn any_pod_that_is_read_stays_the_same_when_packed_and_has_each_gate_once(mut tree in tree(), own in "[a-z./]{0,6}") {
+    fn of_any_pod_that_is_read_only_what_plugins_see_is_kept(mut tree in tree()) {
         if let Some(object) = tree.as_object_mut() {
             object.entry("metadata").or_insert_with(|| json!({ "name": "web-0" }));
         }
-        if let Ok(Seen { pod, .. }) = serde_json::from_value::<Seen>(tree) {
-            let opened = Packed::new(&pod).open();
-            prop_assert_eq!(opened.due_digest(|kind| kind == own), pod.due_digest(|kind| kind == own));
-            let mut gates = pod.gates.clone();
-            gates.sort();
-            gates.dedup();
-            prop_assert_eq!(gates.len(), pod.gates.len());
-            prop_assert_eq!(opened, pod);
-        }
+        fuzzing::pod(tree.to_string().as_bytes());
     }
 
     #[test]
     fn any_words_are_fit_for_a_condition(words in "\\PC{0,300}|[\\x00-\\x7f\u{202e}\u{200b}é]{0,1500}|[A-Za-z0-9_,: -]{0,140}|[A-Za-z][A-Za-z0-9_,:]{0,9}") {
-        let message = sanitize::message(&words);
-        prop_assert!(message.len() <= 1024 && message.chars().all(sanitize::prints) && message.trim() == message);
-        prop_assert_eq!(sanitize::message(&message), message, "a second time changes nothing");
-        let reason = sanitize::reason(&words);
-        let inner = |c: char| c.is_ascii_alphanumeric() || "_,:".contains(c);
-        prop_assert!((1..=128).contains(&reason.len()) && reason.chars().all(inner));
-        prop_assert!(reason.starts_with(|c: char| c.is_ascii_alphabetic()));
-        prop_assert!(reason.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
-        prop_assert!(reason == words || reason == sanitize::INVALID_REASON);
+        fuzzing::verdict(words.as_bytes());
     }
 
     #[test]

@@ -9,6 +9,10 @@ const KEEP: libc::c_int = 128 << 10;
 ///
 /// By default glibc gives threads heaps of their own, up to eight times as many as there are cores, and each keeps the
 /// pages and the pods that once passed through it: several MiB more than all that is held of a thousand pods.
+#[cfg_attr(
+    all(target_os = "linux", target_env = "gnu"),
+    expect(unsafe_code, reason = "the C library's allocator has no settings that Rust knows of")
+)]
 pub(super) fn keep_little() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     for (setting, value) in [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, KEEP), (libc::M_TRIM_THRESHOLD, KEEP)] {

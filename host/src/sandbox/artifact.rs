@@ -36,6 +36,7 @@ impl Artifact {
     }
 
     /// Maps it as code. The engine checks that it was compiled for such an engine and such a processor.
+    #[expect(unsafe_code, reason = "the engine cannot check that what it runs came from a compiler")]
     pub(super) fn map(&self, engine: &Engine) -> wasmtime::Result<Component> {
         let path = format!("/proc/self/fd/{}", self.0.as_raw_fd());
         // SAFETY: what is mapped must come from the compiler and must not change as long as it is mapped.

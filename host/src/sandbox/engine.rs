@@ -278,6 +278,26 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::load::{INTERFACES, VERSION};
+
+    /// Whether there is this function in this interface: the linker refuses to define one twice.
+    fn has(linker: &Linker<State>, interface: &str, function: &str) -> bool {
+        linker.clone().instance(interface).unwrap().func_wrap(function, |_, (): ()| Ok(())).is_err()
+    }
+
+    #[test]
+    fn every_function_of_the_contract_is_linked() {
+        let linker = linker(&on_demand(Cpu::Native, Room::Pool).unwrap()).unwrap();
+        for (name, functions) in INTERFACES {
+            let interface = format!("gatehost:check/{name}@{VERSION}");
+            for function in *functions {
+                let function = if *name == "pod" { format!("[method]pod.{function}") } else { (*function).to_owned() };
+                assert!(has(&linker, &interface, &function), "{interface}.{function}");
+            }
+            assert!(!has(&linker, &interface, "no-such"), "{interface}");
+        }
+        assert!(has(&linker, "wasi:cli/exit@0.2.12", "exit") && !has(&linker, "wasi:cli/run@0.2.12", "run"));
+    }
 
     fn hash(engine: &Engine) -> [u8; 32] {
         let mut digest = Fingerprint(Sha256::new());

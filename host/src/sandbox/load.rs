@@ -20,10 +20,10 @@ mod error;
 pub use error::LoadError;
 
 /// The version of the WIT package `gatehost:check` of this host.
-const VERSION: &str = "0.1.1";
+pub(super) const VERSION: &str = "0.1.1";
 
 /// The package's interfaces that plugins may import, with the functions of each.
-const INTERFACES: &[(&str, &[&str])] = &[
+pub(super) const INTERFACES: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("clock", &["now-ms"]),
     ("log", &["write"]),

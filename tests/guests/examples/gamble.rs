@@ -6,6 +6,7 @@ struct Gamble;
 
 /// `wasi:random/random`, without the pieces in which the standard library asks. How many bytes came.
 #[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "an import by hand")]
 fn random(bytes: u64) -> usize {
     #[link(wasm_import_module = "wasi:random/random@0.2.0")]
     unsafe extern "C" {

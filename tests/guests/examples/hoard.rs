@@ -6,6 +6,7 @@ struct Hoard;
 
 /// `wasi:clocks/monotonic-clock`, which hands out a handle for the asking.
 #[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "an import by hand")]
 fn pollable() -> u32 {
     #[link(wasm_import_module = "wasi:clocks/monotonic-clock@0.2.0")]
     unsafe extern "C" {

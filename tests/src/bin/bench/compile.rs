@@ -49,6 +49,7 @@ fn guests() -> Result<Vec<PathBuf>> {
     Ok(guests)
 }
 
+#[expect(unsafe_code, reason = "mapping alone is what is measured")]
 async fn measure(report: &mut Report, name: &str, wasm: &[u8], colds: u32, warms: u32) -> Result<()> {
     let on_demand = bare::on_demand()?;
     let pooling = bare::engine()?;

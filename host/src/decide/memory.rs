@@ -263,34 +263,35 @@ impl Memory {
         // Whatever `onFault` was then, there has been nothing but faults since.
         let told_by = [reason::FAULT_HELD, reason::STALE, reason::QUARANTINED, fault.reason.as_str()];
         let both = format!("{}: {}", fault.reason, fault.message);
-        match (self.in_force(standing), policy.on_fault) {
-            (None, _) if self.is_fresh() => {
-                let reason = if self.phase == Phase::First { reason::NO_VERDICT_YET } else { reason::RESTARTED };
-                tell(self, Status::Unknown, reason, &both, "");
-            }
-            // The first verdict is decided and not written yet: it stays what it is.
-            (None, _) => {}
-            (Some(status), OnFault::Hold) => {
-                let elapsed = self.faulty.get_or_insert_with(|| Faulty::begin(told, &told_by, now)).elapsed(now);
-                match policy.max_stale {
+        if self.is_fresh() {
+            let reason = if self.phase == Phase::First { reason::NO_VERDICT_YET } else { reason::RESTARTED };
+            tell(self, Status::Unknown, reason, &both, "");
+        } else {
+            // A verdict grows old whether or not it has been written: what hides it may end when it is too old.
+            let elapsed = self.faulty.get_or_insert_with(|| Faulty::begin(told, &told_by, now)).elapsed(now);
+            match (self.in_force(standing), policy.on_fault) {
+                (held, OnFault::Hold) => match policy.max_stale {
                     Some(most) if elapsed >= most => {
                         tell(self, Status::Unknown, reason::STALE, &both, "the last verdict is too old; ");
                     }
                     most => {
-                        if self.faults >= policy.failure_threshold {
+                        if let Some(status) = held
+                            && self.faults >= policy.failure_threshold
+                        {
                             tell(self, status, reason::FAULT_HELD, &both, "the last verdict stands; ");
                         }
                         // Asked once more when it becomes too old.
                         wait = wait.min(most.map_or(wait, |most| most.saturating_sub(elapsed)));
                     }
-                }
-            }
-            (Some(_), on_fault) => {
-                let to = if on_fault == OnFault::False { Status::False } else { Status::Unknown };
-                self.faulty.get_or_insert_with(|| Faulty::begin(told, &told_by, now));
-                // It counts as an unmet answer does: it ends a row of met ones.
-                if self.passes(to, asked) {
-                    tell(self, to, &fault.reason, &fault.message, "");
+                },
+                // The first verdict is decided and not written yet: it stays what it is.
+                (None, _) => {}
+                (Some(_), on_fault) => {
+                    let to = if on_fault == OnFault::False { Status::False } else { Status::Unknown };
+                    // It counts as an unmet answer does: it ends a row of met ones.
+                    if self.passes(to, asked) {
+                        tell(self, to, &fault.reason, &fault.message, "");
+                    }
                 }
             }
         }

@@ -7,6 +7,7 @@ use crate::check::{OnFault, Policy};
 
 const FRESH: Past = Past { verdict: false, void: false, was_true: false };
 const JUDGED: Past = Past { verdict: true, void: false, was_true: true };
+const HIDDEN: Past = Past { verdict: false, void: false, was_true: true };
 const VOID: Past = Past { verdict: false, void: true, was_true: true };
 
 /// A gate at an instant, with what stands on its pod.
@@ -14,6 +15,8 @@ struct Bed {
     memory: Memory,
     policy: Policy,
     standing: Option<Condition>,
+    /// An override stands: nothing of what is decided is written.
+    hidden: bool,
     seconds: u64,
 }
 
@@ -26,7 +29,7 @@ impl Bed {
             last_transition: Some(0),
             observed_generation: None,
         });
-        Self { memory: Memory::new(past), policy, standing, seconds: 1_000 }
+        Self { memory: Memory::new(past), policy, standing, hidden: false, seconds: 1_000 }
     }
 
     fn now(&self) -> Now {
@@ -54,7 +57,7 @@ impl Bed {
         let standing = self.standing.as_ref();
         let asked = Asked { policy: &self.policy, standing, spread: 1.0, rises: false, generation: 3, now };
         let wait = self.memory.take(answer.map(verdict).map_err(fault), &asked);
-        if let Some(opinion) = self.memory.opinion.as_deref() {
+        if let Some(opinion) = self.memory.opinion.as_deref().filter(|_| !self.hidden) {
             self.standing = Some(opinion.clone());
             self.memory.wrote();
         }
@@ -184,6 +187,38 @@ fn a_held_condition_becomes_unknown_when_it_is_too_old_and_is_asked_about_just_t
     assert_eq!(bed.opinion(), said(True));
     assert_eq!(bed.answer(15, Err("Trap")), Some((Unknown, "Stale".into())));
     assert_eq!(bed.answer(10, Ok(True)), said(True));
+}
+
+#[test]
+fn a_first_verdict_that_an_override_hides_becomes_too_old_as_one_that_stands() {
+    let policy = Policy { max_stale: Some(Duration::from_secs(25)), ..Policy::default() };
+    let mut bed = Bed { hidden: true, ..Bed::new(HIDDEN, Some((False, "Overridden")), policy) };
+    assert_eq!(bed.answer(0, Ok(True)), said(True));
+    assert_eq!(bed.tell(10, Err("Trap")), Duration::from_secs(10));
+    assert_eq!(bed.tell(10, Err("Trap")), Duration::from_secs(15));
+    assert_eq!(bed.opinion(), said(True), "until then it stays what it is");
+    assert_eq!(bed.answer(15, Err("Trap")), Some((Unknown, "Stale".into())));
+    assert_eq!(bed.answer(10, Ok(True)), said(True));
+}
+
+#[test]
+fn a_first_verdict_that_is_written_late_is_as_old_as_its_faults() {
+    for on_fault in [OnFault::Hold, OnFault::False, OnFault::Unknown] {
+        let policy = Policy { on_fault, ..Policy::default() };
+        let mut bed = Bed { hidden: true, ..Bed::new(HIDDEN, Some((False, "Overridden")), policy) };
+        bed.answer(0, Ok(True));
+        bed.answer(10, Err("Trap"));
+        bed.hidden = false;
+        assert_eq!(bed.answer(10, Err("Trap")), said(True), "and now it stands");
+        for _ in 0..3 {
+            bed.answer(10, Err("Trap"));
+        }
+        assert!(bed.message().starts_with("since 2023-11-14T22:30:10Z: "), "{}", bed.message());
+        bed.seconds = 1_309;
+        assert!(!bed.memory.is_stale(bed.now()));
+        bed.seconds = 1_310;
+        assert!(bed.memory.is_stale(bed.now()), "no verdict for 5 minutes");
+    }
 }
 
 #[test]

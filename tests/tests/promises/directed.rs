@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use gatehost::decide::{Status, Verdict};
+use gatehost::{
+    check::Policy,
+    decide::{Status, Verdict},
+};
 
 use super::{
+    cluster::TYPES,
+    operator::in_service,
     step::{Ending, Step},
-    world::World,
+    world::{World, plain},
 };
 
 /// A pod whose note something rewrites 20 times a second for half a minute.
@@ -94,4 +99,30 @@ fn a_change_during_a_call_is_answered_by_another_call_at_once() {
     }
     world.act();
     assert_eq!(world.calls.len(), 2, "no time has passed and both gates are asked again");
+}
+
+/// A host that begins while an override stands, is answered once, and then hears of faults only.
+#[test]
+fn a_verdict_that_an_override_hid_is_too_old_when_any_other_would_be() {
+    for (seconds, then) in [(20, ("True", "Because")), (120, ("Unknown", "Stale"))] {
+        let mut world = in_service(1, Policy { max_stale: Some(Duration::from_mins(1)), ..plain() });
+        world.take(Step::Override { pod: 0, gate: 0, status: false, seconds, foreign: false });
+        world.settle(Duration::from_secs(1));
+        world.take(Step::RestartHost(0));
+        world.settle(Duration::from_secs(1));
+        world.take(Step::Break { gate: 0, broken: true });
+        let said = |world: &World| {
+            let condition = world.cluster.pods[&0].pod.condition(TYPES[0]).unwrap();
+            (condition.status.clone(), condition.reason.clone())
+        };
+        let is = |(status, reason): (&str, &str)| (status.to_owned(), reason.to_owned());
+        let left = u64::try_from(seconds).unwrap() - 2;
+        world.settle(Duration::from_secs(left - 1));
+        assert_eq!(said(&world), is(("False", "Overridden")));
+        world.settle(Duration::from_secs(2));
+        assert_eq!(said(&world), is(then), "{seconds} s");
+        world.settle(Duration::from_secs(120_u64.saturating_sub(left)));
+        assert_eq!(said(&world), is(("Unknown", "Stale")), "{seconds} s");
+        world.rest();
+    }
 }

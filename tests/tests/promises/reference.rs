@@ -187,14 +187,17 @@ impl Reference {
             self.begin_fault(now);
             let to = match rule.policy.on_fault {
                 _ if self.is_fresh() => return self.decided = Some(Unknown),
+                OnFault::Hold => None,
+                // A first verdict that has not been written yet stays what it is.
                 _ if self.phase == Phase::Decided => return,
-                OnFault::False => False,
-                OnFault::Unknown => Unknown,
-                OnFault::Hold => return self.hold(&rule, now),
+                OnFault::False => Some(False),
+                OnFault::Unknown => Some(Unknown),
             };
-            // It counts as an unmet answer does: it ends a row of met ones.
-            if self.turns(to, &rule, now.mono) {
-                self.decide(to);
+            match to {
+                None => self.hold(&rule, now),
+                // It counts as an unmet answer does: it ends a row of met ones.
+                Some(to) if self.turns(to, &rule, now.mono) => self.decide(to),
+                Some(_) => {}
             }
         }
         if self.decided == Some(True) {
@@ -203,12 +206,12 @@ impl Reference {
         self.settle();
     }
 
-    /// Faults hold what stands; after maxStaleSeconds it is Unknown.
+    /// Faults hold what stands, or was to stand; after maxStaleSeconds it is Unknown.
     fn hold(&mut self, rule: &Rule, now: Now) {
         let stale = self.age(now).zip(rule.policy.max_stale).is_some_and(|(age, most)| age >= most);
         if stale {
             self.decided = Some(Unknown);
-        } else if self.faults >= rule.policy.failure_threshold {
+        } else if self.phase == Phase::Written && self.faults >= rule.policy.failure_threshold {
             self.decided = self.in_force();
         }
     }

@@ -145,6 +145,11 @@ pub async fn drive<W: Writer>(
             }
             Woken::Events(0) => bail!("the source of pods ended"),
             Woken::Events(_) => {
+                // What is told of pods may rest on checks that have just come into force.
+                if catalog.has_changed().context("the catalog ended")? {
+                    snapshot = catalog.borrow_and_update().clone();
+                    core.handle(Event::Rules(rules(&snapshot)), now());
+                }
                 for event in batch.drain(..) {
                     core.handle(event, now());
                 }

@@ -193,7 +193,8 @@ impl<P> File<P> {
         if self.dangling.is_some_and(|d| now >= d + GRACE) {
             return Some("this link points to nothing; remove it, or create what it points to");
         }
-        let waiting = self.unread.is_some_and(|u| now >= u.from + PATIENCE) && !self.whole;
+        // What only has to be read once more waits for nobody but this host.
+        let waiting = self.unread.is_some_and(|u| u.changed && now >= u.from + PATIENCE) && !self.whole;
         waiting.then_some("it is still being written; it is taken once it has not changed for a moment")
     }
 

@@ -211,7 +211,8 @@ where
         async move {
             // Whoever waits outside keeps its place, so there are more of these than turns. Who has a turn has a place.
             place.take().await?;
-            turn.take().await?;
+            // That other calls of its own check compute as long is the check's doing.
+            turn.take_telling(|| spent.yields()).await?;
             let _running = shared.ticker.running();
             let wasi = wasi::context(now, chance, &shared.chance, &output);
             let (keep, table, limiter) = (None, table(&allowance), Limiter::new(allowance));

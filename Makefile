@@ -26,7 +26,7 @@ test: setup controlplane prometheus bindings lint plugins guests examples host #
 	$(CARGO) test --locked
 
 # The page is written from whatever has passed: a row without a run says so.
-soak: setup controlplane plugins guests host ## The faults at full length, one after the other, in an hour: figures in tests/FAULTS.md
+soak: setup controlplane plugins guests host ## The faults at full length, one after the other, in more than an hour: figures in tests/FAULTS.md
 	$(CARGO) build --locked --bin matrix
 	@rm -f target/faults.jsonl
 	@status=0; GATEHOST_SOAK=1 $(CARGO) test --locked --test cluster -- faults:: soak:: --test-threads=1 || status=$$?; target/debug/matrix; exit $$status
@@ -40,7 +40,7 @@ playground: setup controlplane plugins host ## A real control plane with the hos
 OPTIMISED := $(foreach p,gatehost gatehost-tests,--config 'profile.dev.package.$(p).opt-level=3')
 LEGS :=
 
-bench: setup controlplane plugins guests examples ## The figures, in ten minutes; some of them: LEGS="--quick evaluate flip"
+bench: setup controlplane plugins guests examples ## The figures, leg by leg; some of them: LEGS="--quick evaluate flip"
 	$(call say,host and peers with all optimisation: some minutes the first time)
 	$(CARGO) build --locked $(OPTIMISED) --bin gatehost --bin bench
 	@target/debug/bench $(LEGS)

@@ -18,7 +18,7 @@ use crate::check::Parsed;
 /// How long a file has to be left alone before it counts as whole, or as gone.
 pub(super) const SETTLE: Duration = Duration::from_millis(150);
 /// How long instead where its writer has it open, or may have: one that is cut and written anew can be empty for long.
-const SETTLE_OPEN: Duration = Duration::from_secs(2);
+pub(super) const SETTLE_OPEN: Duration = Duration::from_secs(2);
 /// How long a file may be written to before that is told.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a link may point to nothing before that is told.

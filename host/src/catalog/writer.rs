@@ -20,7 +20,7 @@ use super::{
     grants::Grants,
     loader::{Loader, Refusal},
     resolve::{Force, Judged, Question, Slot},
-    track::{File, Key, Moment, Retry, Touched, update},
+    track::{File, Key, Moment, Retry, SETTLE, SETTLE_OPEN, Touched, update},
     watcher::{Change, How, Watcher},
 };
 use crate::{check::MAX_TEXT, pod::Pod, sandbox::ConfigError};
@@ -30,8 +30,9 @@ mod publish;
 
 /// The least time between two looks, however many events there are.
 const PACE: Duration = Duration::from_millis(20);
-/// How long the first snapshot waits for files that are being written.
-const FIRST: Duration = Duration::from_secs(2);
+/// How long after the first look the first snapshot waits for files that are being written: what stood still since has
+/// then been read, an empty file too.
+const FIRST: Duration = SETTLE_OPEN.saturating_add(SETTLE);
 
 /// What a job brings back.
 enum Done<P> {
@@ -61,6 +62,7 @@ pub(super) struct Writer<L: Loader> {
     jobs: JoinSet<Done<L::Plugin>>,
     /// The plugin that is being compiled: one at a time.
     compiling: Option<Key>,
+    /// The first look.
     started: Instant,
     looked: Instant,
     polled: Instant,
@@ -103,6 +105,7 @@ impl<L: Loader> Writer<L> {
     /// Works until nobody listens any more.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         self.look().await?;
+        self.started = self.looked;
         let mut looked = true;
         loop {
             if looked {

@@ -19,6 +19,22 @@ async fn the_same_bytes_are_no_change() {
 }
 
 #[tokio::test]
+async fn the_first_snapshot_tells_of_an_empty_file_however_late_the_first_look() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("empty.wasm"), "").unwrap();
+    let (_gate, open) = watch::channel(false);
+    let options = Options { poll: NEVER, pods: true, ..Options::default() };
+    let loader = Fake { loaded: Arc::default(), open };
+    let (mut catalog, work) = start(vec![directory.path().to_owned()], options, true, loader).unwrap();
+    // A machine that is busy elsewhere.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let task = tokio::spawn(work);
+    let first = timeout(BOUND, catalog.wait_for(|s| s.generation > 0)).await.unwrap().unwrap().clone();
+    assert!(told(&first, "empty.wasm", "no plugin"), "{first:#?}");
+    task.abort();
+}
+
+#[tokio::test]
 async fn a_rewrite_of_the_same_size_at_once_is_noticed() {
     let mut bed = Bed::new(&[("a.yaml", &check("a", "p.wasm", "{}")), ("p.wasm", "(0)")]).await;
     for i in 1..5 {

@@ -6,8 +6,7 @@ use std::{
 };
 
 use tokio::{
-    runtime::Handle,
-    sync::{Mutex, Semaphore},
+    sync::{Mutex, Semaphore, oneshot},
     task::JoinSet,
     time::timeout_at,
 };
@@ -35,7 +34,10 @@ use super::{
     turn::Turn,
     wasi,
 };
-use crate::decide::Fault;
+use crate::{
+    decide::Fault,
+    pod::{Packed, Pod},
+};
 
 /// No timeout is longer.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -60,14 +62,14 @@ struct Failed {
 struct Call<'a> {
     name: &'static str,
     check: &'a str,
-    pod: String,
+    /// The pod that it is about.
+    pod: Option<Packed>,
     now: u64,
+    /// With the pod's uid, where its random numbers come from.
     chance: u64,
     timeout: Duration,
     /// What the guest may reach, and what it did in vain.
     grant: Grant,
-    asked: Asked,
-    namespace: String,
     kept: Option<Kept>,
     refusals: Refusals,
     reads: Reads,
@@ -77,7 +79,7 @@ struct Call<'a> {
 /// Asks a plugin that is being loaded what it is.
 pub(super) async fn describe(shared: &Arc<Shared>, code: &Arc<Code>) -> Result<types::Description, LoadError> {
     let call = Call::at_load("describe", shared.chance.of("describe"));
-    let answer = run(shared, code, call, |mut it| async move {
+    let answer = run(shared, code, call, |mut it, _| async move {
         Ok((it.plugin.gatehost_check_gate().call_describe(&mut it.store).await?, None))
     });
     answer.await.map_err(|failed| match failed.ended {
@@ -88,7 +90,7 @@ pub(super) async fn describe(shared: &Arc<Shared>, code: &Arc<Code>) -> Result<t
 
 pub(super) async fn validate(plugin: &Loaded, config: Arc<str>) -> Result<Vec<ConfigError>, Fault> {
     let call = Call::at_load("validate", plugin.shared.chance.of(&config));
-    let answer = run(&plugin.shared, &plugin.code, call, |mut it| async move {
+    let answer = run(&plugin.shared, &plugin.code, call, |mut it, _| async move {
         Ok((it.plugin.gatehost_check_gate().call_validate(&mut it.store, &config).await?, None))
     });
     let answer = answer.await.map_err(|failed| failed.fault)?;
@@ -102,24 +104,21 @@ pub(super) async fn validate(plugin: &Loaded, config: Arc<str>) -> Result<Vec<Co
 
 pub(super) async fn evaluate(plugin: &Loaded, evaluation: Evaluation, waits: Option<Waits>) -> Evaluated {
     let Evaluation { check, pod, config, now, timeout, grant, kept } = evaluation;
-    let pod = pod.open();
     let (refusals, reads) = (Refusals::default(), Reads::default());
     let call = Call {
         name: EVALUATE,
         check: &check,
-        pod: format!("{}/{}", pod.namespace, pod.name),
+        chance: plugin.shared.chance.of((&config, now)),
+        pod: Some(pod),
         now: now.try_into().unwrap_or(0),
-        chance: plugin.shared.chance.of((&pod.uid, &config, now)),
         timeout,
         grant: grant.clone(),
-        asked: Asked::about(&pod),
-        namespace: pod.namespace.clone(),
         kept: Some(kept),
         refusals: refusals.clone(),
         reads: reads.clone(),
         waits,
     };
-    let ended = run(&plugin.shared, &plugin.code, call, |mut it| async move {
+    let ended = run(&plugin.shared, &plugin.code, call, |mut it, pod| async move {
         let pod = it.store.data_mut().table.push(pod)?;
         // Lent as it stands: passed as its own it would leave a handle in the store for each call.
         let lent = Resource::new_borrow(pod.rep());
@@ -171,13 +170,11 @@ impl Call<'_> {
         Self {
             name,
             check: "",
-            pod: String::new(),
+            pod: None,
             now: 0,
             chance,
             timeout: LOAD_TIMEOUT,
             grant: Grant::default(),
-            asked: Asked::default(),
-            namespace: String::new(),
             kept: None,
             refusals: Refusals::default(),
             reads: Reads::default(),
@@ -187,12 +184,12 @@ impl Call<'_> {
 }
 
 /// Makes an instance on the guests' runtime, or takes one that has served before, and lets `ask` ask it: that returns the
-/// instance where it may serve another call. The deadline counts from here: waiting for a turn and starting the instance
-/// are part of it.
+/// instance where it may serve another call. It is given the pod, an empty one where the call is about none. The deadline
+/// counts from here: waiting for a turn and starting the instance are part of it.
 async fn run<T, F, A>(shared: &Arc<Shared>, code: &Arc<Code>, call: Call<'_>, ask: F) -> Result<T, Failed>
 where
     T: Send + 'static,
-    F: FnOnce(Instance) -> A + Send + 'static,
+    F: FnOnce(Instance, Pod) -> A + Send + 'static,
     A: Future<Output = wasmtime::Result<(T, Option<Instance>)>> + Send,
 {
     let deadline = Instant::now() + call.timeout.min(LONGEST);
@@ -201,28 +198,34 @@ where
     let (output, spent) = (Output::new(&allowance), Spent::new());
     let task = {
         let (shared, code, output, spent) = (shared.clone(), code.clone(), output.clone(), spent.clone());
-        let Call { now, chance, grant, asked, namespace, kept, refusals, reads, waits, .. } = call.clone();
+        let Call { pod, now, chance, grant, kept, refusals, reads, waits, .. } = call.clone();
         let granted = granted.clone();
         let own = |line: fn(&Granted) -> &Arc<Semaphore>| grant.0.as_deref().map(|granted| line(granted).clone());
         let mut place = Turn::new(own(|granted| &granted.places), shared.places.clone());
         let mut turn = Turn::new(own(|granted| &granted.computing), shared.turns.clone());
         let long = Arc::new(Mutex::new(Turn::new(own(|granted| &granted.long), shared.long.clone())));
-        let reach = Reach::new(grant.0, asked, deadline, refusals, waits);
         async move {
             // Whoever waits outside keeps its place, so there are more of these than turns. Who has a turn has a place.
             place.take().await?;
             // That other calls of its own check compute as long is the check's doing.
             turn.take_telling(|| spent.yields()).await?;
             let _running = shared.ticker.running();
+            shared.deliveries.due(Instant::now());
+            let pod = pod.map(|pod| pod.open()).unwrap_or_default();
+            let namespace = pod.namespace.clone();
+            let reach = Reach::new(grant.0, Asked::about(&pod), deadline, refusals, waits);
+            let chance = shared.chance.of((&pod.uid, chance));
             let wasi = wasi::context(now, chance, &shared.chance, &output);
             let (keep, table, limiter) = (None, table(&allowance), Limiter::new(allowance));
-            let state = State { wasi, table, now, output, reach, reads, turn, long, kept, keep, limiter, spent };
+            let deliveries = shared.deliveries.clone();
+            let state =
+                State { wasi, table, now, output, reach, reads, turn, long, kept, keep, limiter, spent, deliveries };
             let spares = granted.as_ref().and_then(|granted| granted.spares.as_ref());
             let instance = match spares.and_then(|spares| spares.take(&code, &namespace)) {
                 Some(instance) => instance.renew(state, &allowance, deadline),
                 None => code.start(store(&shared, state, &allowance, deadline)).await?,
             };
-            let (answer, fit) = ask(instance).await?;
+            let (answer, fit) = ask(instance, pod).await?;
             if let (Some(instance), Some(spares)) = (fit, spares) {
                 spares.put(instance, &code, namespace, &shared.spare);
             }
@@ -230,11 +233,13 @@ where
             Ok(answer)
         }
     };
-    let answer = supervise(shared.guests(), deadline, spent.clone().watch(task)).await;
+    let answer = supervise(shared, deadline, spent.clone().watch(task)).await;
     let rate = granted.as_deref().map_or(&shared.log, |granted| &granted.log);
-    output.log(call.name, call.check, &call.pod, rate);
+    let named = |pod: Pod| format!("{}/{}", pod.namespace, pod.name);
+    let pod = || call.pod.as_ref().map(Packed::open).map(named).unwrap_or_default();
+    output.log(call.name, call.check, pod, rate);
     answer.map_err(|ended| {
-        tracing::debug!(call = call.name, check = call.check, pod = call.pod, ?ended, "a call ended without an answer");
+        tracing::debug!(call = call.name, check = call.check, pod = pod(), ?ended, "a call ended without an answer");
         let (timeout, ceilings, for_check) = (call.timeout, shared.ceilings, call.name == EVALUATE);
         let fault = fault(&ended, &Had { timeout, allowance, ceilings, for_check }, &output);
         let fault = Fault { blame: spent.blame(&fault), ..fault };
@@ -245,17 +250,31 @@ where
 /// Runs a task on the guests' runtime and waits for it on the caller's, so that no guest can delay the deadline. A
 /// task that is late, or that nobody waits for any more, is dropped when it next yields.
 async fn supervise<T: Send + 'static>(
-    guests: &Handle,
+    shared: &Shared,
     deadline: Instant,
     task: impl Future<Output = wasmtime::Result<T>> + Send + 'static,
 ) -> Result<T, Ended> {
+    let (sender, mut answer) = oneshot::channel();
+    let deliveries = shared.deliveries.clone();
+    // What is in the set ends with it.
     let mut tasks = JoinSet::new();
-    tasks.spawn_on(task, guests);
-    match timeout_at(deadline.into(), tasks.join_next()).await {
-        Ok(Some(Ok(answer))) => answer.map_err(Ended::Failed),
-        Ok(Some(Err(error))) if error.is_panic() => Err(Ended::Panicked),
-        Ok(Some(Err(_)) | None) => Err(Ended::Stopped),
-        Err(_) => Err(Ended::Deadline),
+    let task = async move {
+        let answer = task.await;
+        // Nobody may wait for it any more.
+        deliveries.add(move || drop(sender.send(answer)));
+    };
+    tasks.spawn_on(task, shared.guests());
+    match timeout_at(deadline.into(), &mut answer).await {
+        Ok(Ok(answer)) => answer.map_err(Ended::Failed),
+        Ok(Err(_)) => match tasks.join_next().await {
+            Some(Err(error)) if error.is_panic() => Err(Ended::Panicked),
+            _ => Err(Ended::Stopped),
+        },
+        Err(_) => {
+            // An answer that is there counts.
+            shared.deliveries.all();
+            answer.try_recv().map_or(Err(Ended::Deadline), |answer| answer.map_err(Ended::Failed))
+        }
     }
 }
 
@@ -267,9 +286,9 @@ mod tests {
     async fn a_panic_in_a_host_function_ends_one_call() {
         let shared = Shared::usual(Net::default()).unwrap();
         let deadline = Instant::now() + Duration::from_mins(1);
-        let ended = supervise(shared.guests(), deadline, async { panic!("a defect") }).await as Result<(), _>;
+        let ended = supervise(&shared, deadline, async { panic!("a defect") }).await as Result<(), _>;
         assert!(matches!(ended, Err(Ended::Panicked)), "{ended:?}");
-        let next = supervise(shared.guests(), deadline, async { Ok(1) }).await;
+        let next = supervise(&shared, deadline, async { Ok(1) }).await;
         assert!(matches!(next, Ok(1)), "{next:?}");
     }
 }

@@ -23,6 +23,7 @@ use super::{
     Options, bindings,
     cache::Cache,
     compile::Compiling,
+    delivery::Deliveries,
     limits::{ASYNC_STACK, Allowance, CALLS, INSTANCES, MEMORIES, PLACES, STACK, TABLES},
     lograte::LogRate,
     net::Net,
@@ -69,6 +70,7 @@ pub(super) struct Shared {
     pub(super) linker: Linker<State>,
     pub(super) ticker: Ticker,
     pub(super) chance: Chance,
+    pub(super) deliveries: Arc<Deliveries>,
     /// As many permits as calls may compute at once.
     pub(super) turns: Arc<Semaphore>,
     /// As many permits as calls may go on computing for longer than a moment: fewer than there are threads.
@@ -103,11 +105,13 @@ impl Shared {
         let ceilings = Allowance::ceilings(ceilings);
         let (engine, room, places) = engine(&ceilings)?;
         let linker = linker(&engine).map_err(wasmtime::Error::into_boxed_dyn_error).map_err(anyhow::Error::from_boxed);
-        let runtime = guests().context("cannot start the guests' runtime")?;
+        let deliveries = Arc::default();
+        let runtime = guests(&deliveries).context("cannot start the guests' runtime")?;
         Ok(Self {
             linker: linker.context("cannot link what plugins import")?,
             ticker: Ticker::start(engine.weak()).context("cannot start the epoch thread")?,
             chance: Chance::new(),
+            deliveries,
             turns: Arc::new(Semaphore::new(CALLS as usize)),
             long: Arc::new(Semaphore::new(workers() - 1)),
             places: Arc::new(Semaphore::new(places as usize)),
@@ -140,12 +144,13 @@ impl Drop for Shared {
 }
 
 /// How many threads guests have: a core each, and one at least that no guest keeps for longer than a moment.
-pub(super) fn workers() -> usize {
+pub fn workers() -> usize {
     thread::available_parallelism().map_or(2, Into::into).max(2)
 }
 
 /// The guests' own runtime, at a lower priority than the host's.
-fn guests() -> std::io::Result<Runtime> {
+fn guests(deliveries: &Arc<Deliveries>) -> std::io::Result<Runtime> {
+    let deliveries = deliveries.clone();
     runtime::Builder::new_multi_thread()
         .worker_threads(workers())
         .max_blocking_threads(BLOCKING)
@@ -154,6 +159,7 @@ fn guests() -> std::io::Result<Runtime> {
         .global_queue_interval(2)
         .event_interval(4)
         .enable_all()
+        .on_thread_park(move || deliveries.all())
         .on_thread_start(|| {
             // On Linux a thread has its own niceness, and being nicer is always allowed; without it all still works.
             let _ = rustix::process::nice(NICE);

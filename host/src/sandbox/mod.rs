@@ -32,6 +32,7 @@ mod cache;
 mod call;
 mod clock;
 mod compile;
+mod delivery;
 mod dns;
 mod engine;
 mod fault;
@@ -58,7 +59,7 @@ mod wasi;
 
 pub use cache::Caches;
 pub use compile::{Budget, Compiler, Process, VERB, compile_for_host};
-pub use engine::Cpu;
+pub use engine::{Cpu, workers};
 pub use fault::reasons;
 pub use grant::{Grant, GrantError};
 pub use limits::MAX_FILE;

@@ -1,6 +1,7 @@
 //! What a guest prints: a bounded ring, so that a guest that chats is neither stopped nor paid for.
 
 use std::{
+    cell::LazyCell,
     collections::VecDeque,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -100,23 +101,24 @@ impl Output {
         all[all.ceil_char_boundary(all.len().saturating_sub(TAIL))..].trim_start().to_owned()
     }
 
-    /// Writes what was printed to the host's log, as far as the rate admits it.
-    pub(super) fn log(&self, call: &str, check: &str, pod: &str, rate: &LogRate) {
+    /// Writes what was printed to the host's log, as far as the rate admits it. The pod is named where there is something.
+    pub(super) fn log(&self, call: &str, check: &str, pod: impl FnOnce() -> String, rate: &LogRate) {
         let (ring, now) = (self.lock(), Instant::now());
+        let pod = LazyCell::new(pod);
         for (level, line) in ring.lines() {
             let line = escape(&line);
             if !is_shown(level) || !rate.admits(line.len(), now) {
                 continue;
             }
             match level {
-                Level::ERROR => tracing::error!(call, check, pod, "plugin: {line}"),
-                Level::WARN => tracing::warn!(call, check, pod, "plugin: {line}"),
-                Level::INFO => tracing::info!(call, check, pod, "plugin: {line}"),
-                _ => tracing::debug!(call, check, pod, "plugin: {line}"),
+                Level::ERROR => tracing::error!(call, check, pod = pod.as_str(), "plugin: {line}"),
+                Level::WARN => tracing::warn!(call, check, pod = pod.as_str(), "plugin: {line}"),
+                Level::INFO => tracing::info!(call, check, pod = pod.as_str(), "plugin: {line}"),
+                _ => tracing::debug!(call, check, pod = pod.as_str(), "plugin: {line}"),
             }
         }
         if ring.dropped > 0 && rate.admits(0, now) {
-            tracing::warn!(call, check, pod, bytes = ring.dropped, "the plugin's output was cut");
+            tracing::warn!(call, check, pod = pod.as_str(), bytes = ring.dropped, "the plugin's output was cut");
         }
         if let Some((lines, bytes)) = rate.left_out(now) {
             let most = rate.per_second();
@@ -305,7 +307,7 @@ mod tests {
             output.stream(b"o\x07\n");
             output.line(Level::WARN, "three".into());
             output.stream(&vec![b'x'; 2 * OUTPUT]);
-            output.log("evaluate", "cache-warm", "shop/web-0", &LogRate::new(1 << 20));
+            output.log("evaluate", "cache-warm", || "shop/web-0".to_owned(), &LogRate::new(1 << 20));
         });
         assert!(!log.contains("one"), "the oldest go first: {log}");
         assert!(log.contains("WARN") && log.contains("the plugin's output was cut"), "{log}");
@@ -332,7 +334,7 @@ mod tests {
                 output.line(Level::WARN, "x".repeat(LOG_LINE));
                 // Nobody sees it, so it costs nothing.
                 output.line(Level::DEBUG, "y".repeat(LOG_LINE));
-                output.log("evaluate", "cache-warm", "shop/web-0", &rate);
+                output.log("evaluate", "cache-warm", || "shop/web-0".to_owned(), &rate);
             }
         });
         let lines = log.lines().filter(|line| line.contains("xxx")).count();

@@ -11,6 +11,7 @@ use wasmtime_wasi::WasiCtx;
 
 use super::{
     bindings::gatehost::check::types,
+    delivery::Deliveries,
     engine::Shared,
     limits::{Allowance, Exceeded, Limiter},
     memory::Kept,
@@ -41,6 +42,8 @@ pub(super) struct State {
     pub(super) keep: Option<Arc<[u8]>>,
     pub(super) limiter: Limiter,
     pub(super) spent: Spent,
+    /// The answers of other calls that its thread holds up while it computes.
+    pub(super) deliveries: Arc<Deliveries>,
 }
 
 impl State {
@@ -93,11 +96,13 @@ pub(super) fn arm(store: &mut Store<State>, allowance: &Allowance, deadline: Ins
         if now >= deadline {
             return Err(Exceeded::Deadline.into());
         }
-        let State { long, spent, .. } = store.data();
+        let State { long, spent, deliveries, .. } = store.data();
         spent.yields();
         if now.saturating_duration_since(begin) < TICK {
+            deliveries.all();
             return Ok(UpdateDeadline::Yield(1));
         }
+        deliveries.make_haste(now);
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(next_of_the_long(long.clone(), spent.clone()))))
     });
 }

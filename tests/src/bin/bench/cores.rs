@@ -20,7 +20,7 @@ use crate::{
 pub(crate) const CHILD: &str = "calls-on-these-cores";
 
 /// Enough that no core is ever without a call.
-const LANES: usize = 16;
+const LANES: usize = 48;
 /// How many calls one core makes next to two, at most: two make 1.8 times as many.
 const AIM: f64 = 1.0 / 1.8;
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use gatehost::{
-    check::Policy,
+    check::{MaxUnready, Policy, Selection},
     decide::{Status, Verdict},
 };
 
 use super::{
     cluster::TYPES,
-    operator::in_service,
+    operator::{be, in_service},
     step::{Ending, Step},
     world::{World, plain},
 };
@@ -124,5 +124,90 @@ fn a_verdict_that_an_override_hid_is_too_old_when_any_other_would_be() {
         world.settle(Duration::from_secs(120_u64.saturating_sub(left)));
         assert_eq!(said(&world), is(("Unknown", "Stale")), "{seconds} s");
         world.rest();
+    }
+}
+
+/// What makes the second gate of a pod True for a moment before there was a verdict: somebody else, and an override.
+fn for_a_moment(pod: usize) -> [Step; 2] {
+    let by_hand = Step::Override { pod, gate: 1, status: true, seconds: 5, foreign: false };
+    [Step::Foreign { pod, gate: 1, status: 0 }, by_hand]
+}
+
+/// Five pods of one owner with a True gate and another one that is not asked for an hour, of which one is made True for
+/// a moment.
+fn put_right(pod: usize, make: Step) -> World {
+    let mut world = in_service(0, Policy { max_unready: MaxUnready::Count(1), ..plain() });
+    world.rule(1, false, Policy { initial_delay: Duration::from_hours(1), ..plain() }, Selection::default());
+    for pod in 0..5 {
+        world.take(Step::Annotate { pod, note: 0 });
+    }
+    be(&mut world, Status::True);
+    world.settle(Duration::from_secs(30));
+    let look = |world: &mut World| {
+        if world.cluster.pods[&pod].is_true(TYPES[1]) {
+            world.take(Step::Kubelet(pod));
+        }
+        world.take(Step::Deliver(9));
+    };
+    let said = |world: &World| world.cluster.pods[&pod].pod.condition(TYPES[1]).unwrap().reason.clone();
+    assert_eq!(said(&world), "InitialDelay");
+    world.take(make);
+    look(&mut world);
+    arrive(&mut world);
+    look(&mut world);
+    world.take(Step::Pass(10_000));
+    arrive(&mut world);
+    assert_eq!(said(&world), "InitialDelay");
+    assert!(world.cluster.pods[&pod].ever_true.contains(TYPES[1]));
+    be(&mut world, Status::False);
+    world
+}
+
+/// One write after the other arrives; kubelet does not look.
+fn arrive(world: &mut World) {
+    while let Some(patch) = world.patches.pop() {
+        world.end_write(&patch, Ending::Written);
+        world.act();
+    }
+}
+
+/// Which pods' first gates are False after each has been asked once; kubelet does not look.
+fn turned(world: &mut World) -> Vec<usize> {
+    world.take(Step::Relist);
+    world.take(Step::Pass(10_000));
+    for call in std::mem::take(&mut world.calls) {
+        world.answer(&call, false);
+    }
+    world.act();
+    arrive(world);
+    (0..5).filter(|pod| world.cluster.pods[pod].status(TYPES[0]) == Some("False")).collect()
+}
+
+#[test]
+fn a_host_that_begins_before_kubelet_looks_counts_a_pod_that_was_ready_until_its_gate_was_put_right() {
+    for make in for_a_moment(2) {
+        let mut world = put_right(2, make);
+        assert!(world.cluster.pods[&2].is_true("Ready"), "kubelet has not looked since");
+        world.take(Step::RestartHost(0));
+        assert_eq!(turned(&mut world), [2], "it is out of service already, and nobody else may be");
+        world.settle(Duration::from_mins(1));
+        assert_eq!(turned(&mut world), [2]);
+    }
+}
+
+/// The condition says that there was no verdict yet, and nothing else tells of it.
+#[test]
+fn a_true_before_a_first_verdict_that_made_no_pod_ready_counts_until_the_host_restarts() {
+    for make in for_a_moment(3) {
+        for (restarts, pod) in [(false, 3), (true, 0)] {
+            let mut world = put_right(3, make.clone());
+            assert!(!world.cluster.pods[&3].ever_true.contains("Ready"));
+            if restarts {
+                world.take(Step::RestartHost(0));
+            }
+            assert_eq!(turned(&mut world), [pod]);
+            world.settle(Duration::from_mins(1));
+            assert_eq!(turned(&mut world), [pod]);
+        }
     }
 }

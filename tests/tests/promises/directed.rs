@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatehost::{
-    check::{MaxUnready, Policy, Selection},
+    check::{MaxUnready, OnFault, Policy, Selection, StartWhen},
     decide::{Status, Verdict},
 };
 
@@ -124,6 +124,56 @@ fn a_verdict_that_an_override_hid_is_too_old_when_any_other_would_be() {
         world.settle(Duration::from_secs(120_u64.saturating_sub(left)));
         assert_eq!(said(&world), is(("Unknown", "Stale")), "{seconds} s");
         world.rest();
+    }
+}
+
+/// A gate with nothing but faults, whose text changes when its check's plugin is taken for broken, and changes again when
+/// the containers are not ready.
+#[test]
+fn what_a_gate_waits_for_is_said_within_five_minutes_of_another_text() {
+    let mut world = in_service(0, Policy { start_when: StartWhen::ContainersReady, ..plain() });
+    world.take(Step::Break { gate: 0, broken: true });
+    for pod in 0..7 {
+        world.take(Step::Annotate { pod, note: 0 });
+    }
+    let said = |world: &World| world.cluster.pods[&0].pod.condition(TYPES[0]).unwrap().clone();
+    world.settle(Duration::from_secs(15));
+    assert!(said(&world).message.contains("Quarantined"), "{:?}", said(&world));
+    world.take(Step::Restart { pod: 0, told_late: false });
+    // Another generation ends the quarantine, and a rest is shorter than the time between two texts then.
+    world.take(Step::Reload(0));
+    world.rest();
+    assert_eq!(said(&world).reason, "NoVerdictYet");
+    world.settle(Duration::from_mins(1));
+    assert_eq!(said(&world).reason, "WaitingForContainers");
+}
+
+/// The check's first verdict here, which an override hides, is True; from then on there are faults only.
+#[test]
+fn a_true_that_an_override_hid_is_not_written_after_faults_that_would_have_turned_it() {
+    for (on_fault, to) in [(OnFault::False, "False"), (OnFault::Unknown, "Unknown")] {
+        for begins in [Step::RestartHost(0), Step::Reload(0), Step::Pass(0)] {
+            for (seconds, then) in [(20, "True"), (120, to)] {
+                let first = !matches!(begins, Step::Pass(_));
+                let mut world = in_service(1, Policy { on_fault, failure_threshold: 3, ..plain() });
+                world.take(Step::Override { pod: 0, gate: 0, status: false, seconds, foreign: false });
+                world.settle(Duration::from_secs(1));
+                world.take(begins.clone());
+                be(&mut world, Status::True);
+                world.settle(Duration::from_secs(1));
+                world.take(Step::Break { gate: 0, broken: true });
+                let said = |world: &World| world.cluster.pods[&0].pod.condition(TYPES[0]).unwrap().clone();
+                world.settle(Duration::from_secs(u64::try_from(seconds).unwrap() - 3));
+                assert_eq!(said(&world).reason, "Overridden");
+                world.settle(Duration::from_secs(2));
+                // A True that has been written, and does not stand, is protected by no threshold.
+                let then = if first { then } else { to };
+                assert_eq!(said(&world).status, then, "{on_fault:?} {begins:?} {seconds} s");
+                world.settle(Duration::from_secs(60));
+                assert_eq!(said(&world).status, to, "{on_fault:?} {begins:?} {seconds} s");
+                world.rest();
+            }
+        }
     }
 }
 

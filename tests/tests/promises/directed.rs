@@ -9,7 +9,7 @@ use gatehost::{
 
 use super::{
     cluster::TYPES,
-    operator::{be, in_service},
+    operator::{be, in_service, standing},
     step::{Ending, Step},
     world::{World, plain},
 };
@@ -259,5 +259,27 @@ fn a_true_before_a_first_verdict_that_made_no_pod_ready_counts_until_the_host_re
             world.settle(Duration::from_mins(1));
             assert_eq!(turned(&mut world), [pod]);
         }
+    }
+}
+
+/// A restart while no check answers a gate whose True stands.
+#[test]
+fn a_true_that_a_restart_made_void_while_no_check_answered_it_is_not_held_by_the_next_one() {
+    for begins in [Step::Pass(0), Step::RestartHost(0)] {
+        let one = Policy { max_unready: MaxUnready::Count(1), ..plain() };
+        let mut world = in_service(2, one.clone());
+        for gate in 0..2 {
+            world.take(Step::Remove { gate, dry_run: false });
+        }
+        for pod in 0..2 {
+            world.take(Step::Restart { pod, told_late: false });
+        }
+        world.settle(Duration::from_secs(10));
+        assert_eq!(standing(&world, Status::True), 2, "nobody answers it");
+        world.take(begins);
+        world.rule(0, false, one, Selection::default());
+        world.settle(Duration::from_secs(10));
+        assert_eq!(standing(&world, Status::Unknown), 2, "neither verdict holds for its containers");
+        world.rest();
     }
 }

@@ -130,7 +130,7 @@ impl Reference {
         self.forget();
         if self.phase != Phase::Never {
             (self.phase, self.unsure) = (Phase::Void, false);
-            self.void |= self.rule.is_some();
+            self.void = true;
         }
     }
 

@@ -169,7 +169,7 @@ fn a_true_that_an_override_hid_is_not_written_after_faults_that_would_have_turne
                 // A True that has been written, and does not stand, is protected by no threshold.
                 let then = if first { then } else { to };
                 assert_eq!(said(&world).status, then, "{on_fault:?} {begins:?} {seconds} s");
-                world.settle(Duration::from_secs(60));
+                world.settle(Duration::from_mins(1));
                 assert_eq!(said(&world).status, to, "{on_fault:?} {begins:?} {seconds} s");
                 world.rest();
             }

@@ -284,12 +284,14 @@ impl Memory {
                         wait = wait.min(most.map_or(wait, |most| most.saturating_sub(elapsed)));
                     }
                 },
-                // The first verdict is decided and not written yet: it stays what it is.
-                (None, _) => {}
-                (Some(_), on_fault) => {
+                (held, on_fault) => {
                     let to = if on_fault == OnFault::False { Status::False } else { Status::Unknown };
+                    // A first True that is decided and not written yet is to faults as one that stands: what hides it
+                    // may end when they are too many.
+                    let hidden = held.is_none() && self.says(Status::True);
                     // It counts as an unmet answer does: it ends a row of met ones.
-                    if self.passes(to, asked) {
+                    let turns = if hidden { self.fails(asked) } else { self.passes(to, asked) };
+                    if turns {
                         tell(self, to, &fault.reason, &fault.message, "");
                     }
                 }
@@ -297,6 +299,11 @@ impl Memory {
         }
         self.fault = Some(Box::new(fault));
         wait
+    }
+
+    /// Whether this is what should stand.
+    fn says(&self, status: Status) -> bool {
+        self.opinion.as_ref().is_some_and(|opinion| opinion.status == status)
     }
 
     fn set(&mut self, status: Status, reason: &str, message: String, generation: u64) {

@@ -222,6 +222,21 @@ fn a_first_verdict_that_is_written_late_is_as_old_as_its_faults() {
 }
 
 #[test]
+fn a_first_true_that_an_override_hides_is_turned_by_the_faults_that_turn_one_that_stands() {
+    for (on_fault, status) in [(OnFault::False, False), (OnFault::Unknown, Unknown)] {
+        let policy = Policy { on_fault, ..Policy::default() };
+        let mut bed = Bed { hidden: true, ..Bed::new(HIDDEN, Some((False, "Overridden")), policy) };
+        assert_eq!(bed.answer(0, Ok(True)), said(True));
+        assert_eq!(bed.answer(10, Err("Trap")), said(True));
+        assert_eq!(bed.answer(5, Err("Trap")), said(True), "once a period");
+        assert_eq!(bed.answer(5, Err("Trap")), said(True));
+        assert_eq!(bed.answer(10, Err("Trap")), Some((status, "Trap".into())));
+        assert_eq!(bed.answer(10, Ok(True)), said(True));
+        assert_eq!(bed.answer(10, Err("Trap")), said(True), "the count begins anew");
+    }
+}
+
+#[test]
 fn on_fault_turns_the_gate_only_after_the_failure_threshold() {
     for (on_fault, status) in [(OnFault::False, False), (OnFault::Unknown, Unknown)] {
         let mut bed = Bed::new(FRESH, None, Policy { on_fault, ..Policy::default() });

@@ -56,10 +56,11 @@ impl Core {
         for gate in &mut entry.gates {
             gate.epoch = gate.epoch.wrapping_add(1);
             // What is due is due at once: the pod changed.
-            if gate.memory.renew() && gate.rule.is_some() && !gate.dry_run {
+            if gate.memory.renew() && !gate.dry_run {
+                // Also where no check answers it now: the next one that does finds it void, and so would a new host.
                 gate.released = true;
                 gate.hold = None;
-                void = Some(gate.kind.clone());
+                void = void.or_else(|| gate.rule.is_some().then(|| gate.kind.clone()));
             }
         }
         if void.is_some() {

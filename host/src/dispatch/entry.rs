@@ -131,10 +131,12 @@ impl Entry {
         rules.map(|rule| rule.policy.max_unready).collect()
     }
 
-    /// Whether it uses up a part of its owner's disruption budget.
+    /// Whether it uses up a part of its owner's disruption budget. A pod that had been ready does so as soon as a gate is
+    /// not True: kubelet's word comes later, and a host that begins in between has nobody else's.
     pub(super) fn is_lost(&self) -> bool {
         let lost = |gate: &Gate| gate.is_lost() && !is_reserved(&gate.kind);
-        self.was_ready && !self.ready || self.gates.iter().any(lost)
+        let shut = |gate: &Gate| !gate.dry_run && gate.status() != Some(Status::True);
+        self.was_ready && (!self.ready || self.gates.iter().any(shut)) || self.gates.iter().any(lost)
     }
 }
 

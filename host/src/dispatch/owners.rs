@@ -165,3 +165,44 @@ impl Group {
         self.budgets.retain(|(_, count)| *count > 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dispatch::{Event, Options},
+        pod::{Condition, Seen},
+    };
+
+    /// Whether a host that begins takes a pod for one that has been taken out of service: its gate's status and reason,
+    /// and kubelet's Ready with the second in which it changed.
+    fn spends(gate: (&str, &str), ready: (&str, i64)) -> bool {
+        let condition = |kind: &str, status: &str, reason: &str, second: i64| {
+            let (status, reason) = (status.into(), reason.into());
+            let made = Condition { status, reason, last_transition: Some(second * 1000), ..Condition::default() };
+            (kind.into(), made)
+        };
+        let conditions = vec![
+            condition("PodScheduled", "True", "", 0),
+            condition("Ready", ready.0, "", ready.1),
+            condition("example.com/a", gate.0, gate.1, 50),
+        ];
+        let pod = Pod { uid: "u".into(), gates: vec!["example.com/a".into()], conditions, ..Pod::default() };
+        let seen = Seen { pod, resource_version: "1".into(), over: false };
+        let mut core = Core::new(Options::default());
+        core.handle(Event::ListStarted(0), Now::default());
+        core.handle(Event::Pod(0, Box::new(seen)), Now::default());
+        core.pods["u"].spent
+    }
+
+    #[test]
+    fn a_host_that_begins_counts_what_was_in_service_by_its_gate_or_by_kubelet_whichever_tells() {
+        let never = ("False", 0);
+        assert!(!spends(("True", "Warm"), never), "the gate is open");
+        assert!(spends(("False", "Cold"), never), "it may have been True");
+        assert!(!spends(("Unknown", "InitialDelay"), never), "there was no verdict yet");
+        assert!(spends(("Unknown", "InitialDelay"), ("False", 60)), "it had been Ready");
+        assert!(spends(("Unknown", "InitialDelay"), ("True", 40)), "it will not be Ready for long");
+        assert!(!spends(("True", "Warm"), ("True", 40)));
+    }
+}

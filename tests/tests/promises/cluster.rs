@@ -236,9 +236,10 @@ fn written(condition: &Condition, old: Option<&pod::Condition>) -> pod::Conditio
 }
 
 fn make(slot: usize, n: u64, wall: i64) -> Stored {
-    // No pod with a gate `Ready` is ever Ready; two have one all the same.
+    // No pod with a gate `Ready`, or with one that nobody answers, is ever Ready; some have them all the same.
     let listed = TYPES.iter().filter(|kind| **kind != "Ready" || slot == 3 || slot > ALONE);
-    let gates = listed.chain(&[UNANSWERED, CLAIMED]).map(ToString::to_string).collect();
+    let unanswered = [UNANSWERED, CLAIMED].into_iter().filter(|_| !matches!(slot, 2 | 4 | ALONE));
+    let gates = listed.copied().chain(unanswered).map(ToString::to_string).collect();
     let container = Container {
         name: "app".into(),
         role: Role::App,

@@ -203,17 +203,28 @@ impl World {
     fn is_lost(&self, uid: &str) -> bool {
         let known = &self.view[uid];
         let stored = self.cluster.find(uid).map(|(_, stored)| stored).filter(|stored| !stored.over);
-        let taken = |stored: &Stored| !stored.taken.is_empty();
+        // A condition that says that there was no verdict yet is all that a host that begins later has. It stands where
+        // an override ended or somebody else's True was put right, and takes no pod out of service but one that kubelet
+        // had called Ready: that is known by the time at which Ready changed, if no clock ran back.
+        let tells = |stored: &Stored, kind: &str| {
+            let before = stored.pod.condition(kind).is_some_and(|condition| is_before(&condition.reason));
+            !before || stored.ever_true.contains("Ready") && !self.jumped
+        };
+        let taken = |stored: &Stored| stored.taken.iter().any(|kind| tells(stored, kind));
         let lost = |(key, reference): (&GateKey, &Reference)| {
-            let ever = stored.is_some_and(|s| s.ever_true.contains(&*key.gate)) && !self.blurred.contains(key);
+            let ever = stored.is_some_and(|s| s.ever_true.contains(&*key.gate) && tells(s, &key.gate));
+            let ever = ever && !self.blurred.contains(key);
             let away = reference.standing != Some(Status::True);
             // A write that was lost counts until the watch must have told of it.
             let in_doubt = reference.doubt.is_none_or(|until| self.now.mono < until);
             let leaving = reference.sent.is_some_and(|sent| sent != Status::True) && in_doubt;
             !key.dry_run && (ever || reference.was_true) && (away || leaving)
         };
-        let of_pod = self.references.iter().filter(|(key, _)| *key.uid == *uid && TYPES.contains(&&*key.gate));
-        known.was_ready && !known.is_ready() || stored.is_some_and(taken) || of_pod.into_iter().any(lost)
+        let all = || self.references.iter().filter(|(key, _)| *key.uid == *uid);
+        let mut of_pod = all().filter(|(key, _)| TYPES.contains(&&*key.gate));
+        // Kubelet's word comes after the gate's.
+        let shut = all().any(|(key, reference)| !key.dry_run && reference.standing != Some(Status::True));
+        known.was_ready && (shut || !known.is_ready()) || stored.is_some_and(taken) || of_pod.any(lost)
     }
 
     /// A patch arrives at the server. `lost` where the host does not hear of it.

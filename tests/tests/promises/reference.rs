@@ -130,7 +130,7 @@ impl Reference {
         self.forget();
         if self.phase != Phase::Never {
             (self.phase, self.unsure) = (Phase::Void, false);
-            self.void |= self.rule.is_some();
+            self.void = true;
         }
     }
 
@@ -188,8 +188,10 @@ impl Reference {
             let to = match rule.policy.on_fault {
                 _ if self.is_fresh() => return self.decided = Some(Unknown),
                 OnFault::Hold => None,
-                // A first verdict that has not been written yet stays what it is.
-                _ if self.phase == Phase::Decided => return,
+                // A first True that has not been written yet is held as long as one that stands.
+                _ if self.phase == Phase::Decided && self.decided == Some(True) && !self.fails(&rule, now.mono) => {
+                    return;
+                }
                 OnFault::False => Some(False),
                 OnFault::Unknown => Some(Unknown),
             };
@@ -244,7 +246,6 @@ impl Reference {
     }
 
     fn turns(&mut self, status: Status, rule: &Rule, now: Duration) -> bool {
-        let policy = &rule.policy;
         let is_up = self.standing == Some(True) || self.sent == Some(True);
         match (self.in_force(), status) {
             (None, _) => true,
@@ -254,21 +255,24 @@ impl Reference {
             }
             // What was to be True and never came to stand is protected by nothing.
             (Some(True), _) if !is_up => true,
-            (Some(True), _) => {
-                if self.counted.is_none_or(|at| now >= at + policy.period) {
-                    (self.counted, self.failures) = (Some(now), self.failures + 1);
-                }
-                self.failures >= policy.failure_threshold
-            }
+            (Some(True), _) => self.fails(rule, now),
             (Some(_), True) => {
                 self.met_in_row += 1;
-                self.met_in_row >= policy.success_threshold
+                self.met_in_row >= rule.policy.success_threshold
             }
             (Some(_), _) => {
                 self.met_in_row = 0;
                 true
             }
         }
+    }
+
+    /// Counts one failure, once a period; whether they are enough.
+    fn fails(&mut self, rule: &Rule, now: Duration) -> bool {
+        if self.counted.is_none_or(|at| now >= at + rule.policy.period) {
+            (self.counted, self.failures) = (Some(now), self.failures + 1);
+        }
+        self.failures >= rule.policy.failure_threshold
     }
 }
 

@@ -5,7 +5,9 @@ use super::*;
 /// A check that is in force, and others that have the names of their plugins.
 async fn bed(plugins: &[(&str, &str)]) -> Bed {
     let bed = Bed::new(&[("a.wasm", "(a)"), ("a.yaml", &check("a", "a.wasm", "{}"))]).await;
-    plugins.iter().for_each(|(name, text)| add(&bed, name, text));
+    for (name, text) in plugins {
+        add(&bed, name, text);
+    }
     bed
 }
 

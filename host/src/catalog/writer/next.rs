@@ -79,7 +79,7 @@ impl<L: Loader> Writer<L> {
         let loader = self.loader.clone();
         match step {
             Step::Read => {
-                self.begin(key, Job { rank, compiles: false, digest: None }, stamp, load::read::<L>(path, stamp))
+                self.begin(key, Job { rank, compiles: false, digest: None }, stamp, load::read::<L>(path, stamp));
             }
             Step::Find(bytes) => {
                 let job = Job { rank, compiles: false, digest: Some(bytes.digest) };

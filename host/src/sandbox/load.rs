@@ -85,7 +85,7 @@ pub enum Origin {
     Compiled,
 }
 
-/// `turn` is dropped before the plugin is asked to describe itself.
+/// Whoever knows the digest has looked into the cache with [`find`]. `turn` is dropped before the plugin is asked to describe itself.
 pub(super) async fn load(
     shared: &Arc<Shared>,
     bytes: Vec<u8>,
@@ -130,7 +130,10 @@ async fn code(
         let (shared, bytes) = (shared.clone(), bytes.clone());
         move || {
             recognise(&bytes)?;
-            let digest = digest.unwrap_or_else(|| Digest::of(&bytes));
+            if let Some(digest) = digest {
+                return Ok((digest, None));
+            }
+            let digest = Digest::of(&bytes);
             Ok((digest, cached(&shared, &digest)?))
         }
     };

@@ -209,7 +209,7 @@ impl Sandbox {
         load::load(&self.shared, bytes, None, ()).await.map(|loaded| Plugin(Arc::new(loaded)))
     }
 
-    /// The same where the digest of the bytes is known, which takes a while for large ones. `turn` is dropped once nothing
+    /// The same for what [`Self::find_cached`] has not found: no cache is looked into again. `turn` is dropped once nothing
     /// is left to be compiled, and the bytes with it: the plugin may still be asked to describe itself then.
     pub(crate) async fn load_digested(
         &self,

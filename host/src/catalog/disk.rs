@@ -3,11 +3,13 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, Metadata},
-    io::{self, Read as _},
+    io::{self, Read as _, Write},
     os::unix::fs::MetadataExt as _,
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use sha2::{Digest as _, Sha256};
 
 /// File systems keep times as coarse as this: a file that is older has another time after a change.
 const COARSE: Duration = Duration::from_secs(2);
@@ -113,9 +115,9 @@ pub(super) fn list(directory: &Path) -> io::Result<Listing> {
 
 /// What came of reading a file.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum Content<T = Vec<u8>> {
     /// All of it, and whether a later change might leave the stamp as it is.
-    Whole { bytes: Vec<u8>, racy: bool },
+    Whole { bytes: T, racy: bool },
     /// It changed meanwhile.
     Torn,
     /// It cannot be read: one line.
@@ -124,11 +126,24 @@ pub(super) enum Content {
 
 /// Reads a file of at most `most` bytes, if it is and stays what `stamp` says.
 pub(super) fn read(path: &Path, stamp: Stamp, most: u64) -> Content {
+    read_into(path, stamp, most, Vec::with_capacity(usize::try_from(stamp.size.min(most)).unwrap_or_default()))
+}
+
+/// The same, and only its SHA-256 is kept.
+pub(super) fn digest(path: &Path, stamp: Stamp, most: u64) -> Content<[u8; 32]> {
+    match read_into(path, stamp, most, Sha256::new()) {
+        Content::Whole { bytes, racy } => Content::Whole { bytes: bytes.finalize().into(), racy },
+        Content::Torn => Content::Torn,
+        Content::Unreadable(error) => Content::Unreadable(error),
+    }
+}
+
+fn read_into<T: Write>(path: &Path, stamp: Stamp, most: u64, to: T) -> Content<T> {
     if stamp.size > most {
         return Content::Unreadable(format!("it has {} bytes; {most} are the most that is read", stamp.size));
     }
     let racy = !stamp.is_old(SystemTime::now());
-    match try_read(path, stamp) {
+    match try_read(path, stamp, to) {
         Ok(Some(bytes)) => Content::Whole { bytes, racy },
         Ok(None) => Content::Torn,
         Err(e) if e.kind() == io::ErrorKind::NotFound => Content::Torn,
@@ -139,14 +154,13 @@ pub(super) fn read(path: &Path, stamp: Stamp, most: u64) -> Content {
     }
 }
 
-fn try_read(path: &Path, stamp: Stamp) -> io::Result<Option<Vec<u8>>> {
+fn try_read<T: Write>(path: &Path, stamp: Stamp, mut to: T) -> io::Result<Option<T>> {
     let same = |meta: &Metadata| meta.is_file() && Stamp::of(meta) == stamp;
     if !same(&fs::metadata(path)?) {
         return Ok(None);
     }
     let mut file = File::open(path)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or_default());
-    (&mut file).take(stamp.size + 1).read_to_end(&mut bytes)?;
-    let whole = bytes.len() as u64 == stamp.size && same(&file.metadata()?) && same(&fs::metadata(path)?);
-    Ok(whole.then_some(bytes))
+    let length = io::copy(&mut (&mut file).take(stamp.size + 1), &mut to)?;
+    let whole = length == stamp.size && same(&file.metadata()?) && same(&fs::metadata(path)?);
+    Ok(whole.then_some(to))
 }

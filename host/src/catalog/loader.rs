@@ -2,10 +2,12 @@
 
 use std::{error::Error, fmt::Debug, sync::Arc};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::track::Digest;
 use crate::{
     check::Check,
-    sandbox::{ConfigError, Grant, MAX_FILE, Plugin, Sandbox},
+    sandbox::{ConfigError, Grant, LoadError, MAX_FILE, Plugin, Sandbox},
 };
 
 /// Turns bytes into plugins and judges configs.
@@ -14,8 +16,16 @@ pub(super) trait Loader: Clone + Send + Sync + 'static {
     /// The largest file that is worth reading, in bytes.
     const MAX_FILE: u64;
 
-    /// `digest` is that of the bytes.
-    fn load(&self, bytes: Vec<u8>, digest: Digest) -> impl Future<Output = Result<Self::Plugin, Refusal>> + Send;
+    /// The plugin whose file has this digest, where its code need not be compiled.
+    fn find(&self, digest: Digest) -> impl Future<Output = Result<Option<Self::Plugin>, Refusal>> + Send;
+
+    /// `digest` is that of the bytes. `turn` is given up once nothing is left to be compiled.
+    fn load(
+        &self,
+        bytes: Vec<u8>,
+        digest: Digest,
+        turn: OwnedSemaphorePermit,
+    ) -> impl Future<Output = Result<Self::Plugin, Refusal>> + Send;
 
     /// Makes what a check may reach and use ready; else one line, with the field.
     fn grant(&self, check: &Check) -> Result<Grant, String>;
@@ -39,10 +49,12 @@ impl Loader for Sandbox {
     type Plugin = Plugin;
     const MAX_FILE: u64 = MAX_FILE;
 
-    async fn load(&self, bytes: Vec<u8>, digest: Digest) -> Result<Plugin, Refusal> {
-        self.load_digested(bytes, digest.into())
-            .await
-            .map_err(|error| Refusal { error: one_line(&error), again: error.may_pass() })
+    async fn find(&self, digest: Digest) -> Result<Option<Plugin>, Refusal> {
+        self.find_cached(digest.into()).await.map_err(refusal)
+    }
+
+    async fn load(&self, bytes: Vec<u8>, digest: Digest, turn: OwnedSemaphorePermit) -> Result<Plugin, Refusal> {
+        self.load_digested(bytes, digest.into(), turn).await.map_err(refusal)
     }
 
     fn grant(&self, check: &Check) -> Result<Grant, String> {
@@ -55,6 +67,11 @@ impl Loader for Sandbox {
             again: true,
         })
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what map_err takes")]
+fn refusal(error: LoadError) -> Refusal {
+    Refusal { error: one_line(&error), again: error.may_pass() }
 }
 
 /// An error with its causes, in one line.

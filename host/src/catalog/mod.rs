@@ -7,7 +7,9 @@
 //!   poll      whole     plugins  in force
 //! ```
 //!
-//! One task, the writer, owns everything; the others see immutable snapshots.
+//! One task, the writer, owns everything; the others see immutable snapshots. A few plugins are loaded at once, so that
+//! none waits for another one that is slow; only compiling is one at a time, and nothing whose code is in a cache waits
+//! for it. The same bytes are made into a plugin once.
 //!
 //! # What is in force
 //! - A file counts as whole once it was renamed into place, or has not changed for 150 ms (2 s while its writer has it

@@ -52,6 +52,8 @@ pub(super) struct File<P> {
     pub(super) racy: bool,
     missing: Option<Instant>,
     dangling: Option<Instant>,
+    /// Of a plugin: how far loading it has come.
+    pub(super) step: Step,
     /// The bytes that were read last.
     pub(super) digest: Option<Digest>,
     /// Why these are not in use.
@@ -62,6 +64,25 @@ pub(super) struct File<P> {
     pub(super) plugin: Option<(Digest, P)>,
     /// Of documents: what the file says.
     pub(super) parsed: Option<Arc<Parsed>>,
+}
+
+/// What has to be done next to load a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Its bytes have to be read.
+    Read,
+    /// Its code may be in a cache.
+    Find(Bytes),
+    /// Its code is in none.
+    Compile(Bytes),
+}
+
+/// What a file of this stamp holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bytes {
+    pub(super) digest: Digest,
+    /// A later change might not show in the stamp.
+    pub(super) racy: bool,
 }
 
 /// When what failed is tried again: after 1, 2, 4 .. 64 polls.
@@ -129,6 +150,7 @@ impl<P> File<P> {
             racy: false,
             missing: None,
             dangling: None,
+            step: Step::Read,
             digest: None,
             error: None,
             again: None,
@@ -167,15 +189,22 @@ impl<P> File<P> {
     pub(super) fn torn(&mut self, now: Instant) {
         self.since = now;
         self.whole = false;
+        self.step = Step::Read;
         self.unread.get_or_insert(Unread { from: now, changed: true }).changed = true;
     }
 
     /// It was read as of this stamp.
     pub(super) fn was_read(&mut self, stamp: Stamp, racy: bool) {
         self.racy = racy;
+        self.step = Step::Read;
         if self.stamp == stamp {
             self.unread = None;
         }
+    }
+
+    /// The next step, where it still is what was read as of this stamp.
+    pub(super) fn go_on(&mut self, stamp: Stamp, step: Step) {
+        self.step = if self.stamp == stamp { step } else { Step::Read };
     }
 
     /// Takes in what events said of its new state.
@@ -212,6 +241,7 @@ impl<P> File<P> {
         if changed || touched.is_some() {
             self.since = moment.now;
             self.stamp = stamp;
+            self.step = Step::Read;
             self.hear(touched, moment);
         }
         if changed {

@@ -9,11 +9,12 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
-    sync::watch,
+    sync::{Semaphore, watch},
     task::{JoinSet, spawn_blocking},
     time::{Instant, sleep_until},
 };
 
+use self::next::Job;
 use super::{
     Options, Snapshot,
     disk::{self, Kind, Listing},
@@ -26,6 +27,7 @@ use super::{
 use crate::{check::MAX_TEXT, pod::Pod, sandbox::ConfigError};
 
 mod load;
+mod next;
 mod publish;
 
 /// The least time between two looks, however many events there are.
@@ -60,8 +62,11 @@ pub(super) struct Writer<L: Loader> {
     asked: Vec<Question>,
     touched: Touched,
     jobs: JoinSet<Done<L::Plugin>>,
-    /// The plugin that is being compiled: one at a time.
-    compiling: Option<Key>,
+    /// The plugins that are being loaded, ...
+    loading: BTreeMap<Key, Job>,
+    /// ... the right to compile, which one of them has, and whether another one waits for it.
+    compiler: Arc<Semaphore>,
+    awaits_compiler: bool,
     /// The first look.
     started: Instant,
     looked: Instant,
@@ -95,7 +100,9 @@ impl<L: Loader> Writer<L> {
             asked: Vec::new(),
             touched: Touched::default(),
             jobs: JoinSet::new(),
-            compiling: None,
+            loading: BTreeMap::new(),
+            compiler: Arc::new(Semaphore::new(1)),
+            awaits_compiler: false,
             started: now,
             looked: now,
             polled: now,
@@ -110,12 +117,13 @@ impl<L: Loader> Writer<L> {
         loop {
             if looked {
                 self.read_documents().await?;
-                self.compile_next();
+                self.load_next();
                 self.settle();
             }
             let deadline = self.deadline();
             looked = tokio::select! {
                 () = self.out.closed() => return Ok(()),
+                () = next::until_free(&self.compiler), if self.awaits_compiler => true,
                 Some(done) = self.jobs.join_next() => {
                     self.finish(done.context("loading a plugin failed")?);
                     true
@@ -241,25 +249,6 @@ impl<L: Loader> Writer<L> {
         Ok(())
     }
 
-    /// Starts to compile the next plugin that is whole.
-    fn compile_next(&mut self) {
-        if self.compiling.is_some() {
-            return;
-        }
-        let now = Instant::now();
-        let due = |f: &File<L::Plugin>| f.kind == Kind::Plugin && f.due().is_some_and(|at| at <= now);
-        // What has not failed yet goes first, and of that what a check waits for: each try may take seconds.
-        let needed = self.needed();
-        let rank = |key: &Key, file: &File<L::Plugin>| (file.again.is_some(), !needed.contains(key.name.as_str()));
-        let next = self.files.iter().filter(|(_, f)| due(f)).min_by_key(|(key, file)| rank(key, file));
-        let Some((key, file)) = next else { return };
-        let known = self.files.values().filter_map(|f| f.plugin.clone()).collect();
-        let (key, stamp) = (key.clone(), file.stamp);
-        let loading = load::load(self.loader.clone(), file.path.clone(), stamp, file.digest, known);
-        self.compiling = Some(key.clone());
-        self.jobs.spawn(async move { Done::Plugin(key, stamp, loading.await) });
-    }
-
     /// The plugins that a check names.
     fn needed(&self) -> BTreeSet<&str> {
         let documents = self.files.values().filter_map(|file| file.parsed.as_deref());
@@ -279,7 +268,7 @@ impl<L: Loader> Writer<L> {
     fn finish(&mut self, done: Done<L::Plugin>) {
         match done {
             Done::Plugin(key, stamp, loaded) => {
-                self.compiling = None;
+                self.loading.remove(&key);
                 if let Some(file) = self.files.get_mut(&key) {
                     load::take(file, stamp, loaded);
                 }

@@ -11,6 +11,7 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,7 +21,7 @@ use tokio::{runtime::Builder, time::timeout};
 use self::rights::{Named, Rights};
 use super::{Failure, check_directories};
 use crate::{
-    check::{self, ObjectEntry, is_label, is_subdomain},
+    check::{self, Check, ObjectEntry, is_label, is_subdomain},
     cluster::{self, Cluster},
 };
 
@@ -51,7 +52,7 @@ Examples:
 Exit codes:
   0  printed; where the checks need nothing, it says so
   1  something broke at work, such as stdout
-  2  a flag, a directory, a document in it or the kubeconfig is wrong
+  2  a flag, a directory, a document in it or the kubeconfig is wrong, or two checks have one name or one gate
 
 KUBECONFIG is honoured as by kubectl."
 )]
@@ -128,9 +129,10 @@ fn read(directories: &[PathBuf]) -> Result<Vec<ObjectEntry>, Failure> {
             };
             let broken = parsed.broken.into_iter().flat_map(|broken| broken.errors);
             wrong.extend(errors.into_iter().chain(broken).map(|error| format!("{}: {error}", file.display())));
-            checks.extend(parsed.checks);
+            checks.extend(parsed.checks.into_iter().map(|check| (file.clone(), check)));
         }
     }
+    wrong.extend(clashes(&checks));
     if !wrong.is_empty() {
         return Err(Failure::Input(anyhow!(wrong.join("\n"))));
     }
@@ -143,7 +145,33 @@ fn read(directories: &[PathBuf]) -> Result<Vec<ObjectEntry>, Failure> {
             names.join(", ")
         );
     }
-    Ok(checks.into_iter().flat_map(|check| check.allow.objects).collect())
+    Ok(checks.into_iter().flat_map(|(_, check)| check.allow.objects).collect())
+}
+
+/// Checks that want one name, or one gate, one line each. A host that starts with them has none of them in force, and
+/// which one stays in force where it runs already, the directories do not tell: rights for all would be too many, and
+/// for none too few.
+fn clashes(checks: &[(PathBuf, Check)]) -> Vec<String> {
+    let (mut names, mut gates): (BTreeMap<_, Vec<_>>, BTreeMap<_, Vec<_>>) = Default::default();
+    for (file, check) in checks {
+        names.entry(&check.name).or_default().push(file);
+        gates.entry((&check.gate, check.dry_run)).or_default().push((file, &check.name));
+    }
+    let files = |files: &[&PathBuf]| files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+    let end = "a host has none of them in force; rename or remove all but one, or name fewer directories";
+    let named = names.iter().filter(|(_, of)| of.len() > 1).map(|(name, of)| {
+        let first = of[0].display();
+        format!("{first}: {} checks are named {name}, in {}: {end}", of.len(), files(of))
+    });
+    // Those of one name have their line already.
+    let alone = |name: &Arc<str>| names.get(name).is_some_and(|of| of.len() == 1);
+    let gated = gates.iter().filter_map(|((gate, dry_run), of)| {
+        let of: Vec<_> = of.iter().filter(|(_, name)| alone(name)).map(|(file, _)| *file).collect();
+        let kind = if *dry_run { "dry-run checks" } else { "checks" };
+        let first = of.first()?.display();
+        (of.len() > 1).then(|| format!("{first}: {} {kind} have the gate {gate}, in {}: {end}", of.len(), files(&of)))
+    });
+    named.chain(gated).collect()
 }
 
 /// What is in a file; nothing where it is no file, or is gone since the directory was listed.

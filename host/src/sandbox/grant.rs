@@ -92,7 +92,7 @@ impl Granted {
         let told = Told::default();
         let spares = match instances {
             Instances::Fresh => None,
-            Instances::Reuse(reuse) => Some(Spares::new(reuse)),
+            Instances::Reuse(reuse) => Some(Spares::new(reuse, shared.guests())),
         };
         Ok(Self { allow, objects, told, allowance, log, net, clients, spares, computing, long, places })
     }

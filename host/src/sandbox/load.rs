@@ -85,9 +85,32 @@ pub enum Origin {
     Compiled,
 }
 
-pub(super) async fn load(shared: &Arc<Shared>, bytes: Vec<u8>, digest: Option<Digest>) -> Result<Loaded, LoadError> {
+/// Whoever knows the digest has looked into the cache with [`find`]. `turn` is dropped before the plugin is asked to describe itself.
+pub(super) async fn load(
+    shared: &Arc<Shared>,
+    bytes: Vec<u8>,
+    digest: Option<Digest>,
+    turn: impl Send,
+) -> Result<Loaded, LoadError> {
     let bytes = Arc::new(bytes);
     let (origin, code, digest) = code(shared, &bytes, digest).await?;
+    drop((bytes, turn));
+    describe(shared, origin, code, digest).await
+}
+
+/// The plugin whose file has this digest, where its code is in a cache.
+pub(super) async fn find(shared: &Arc<Shared>, digest: Digest) -> Result<Option<Loaded>, LoadError> {
+    let finding = {
+        let shared = shared.clone();
+        move || cached(&shared, &digest)
+    };
+    match shared.guests().spawn_blocking(finding).await.map_err(LoadError::Host)?? {
+        Some(code) => describe(shared, Origin::Cache, code, digest).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn describe(shared: &Arc<Shared>, origin: Origin, code: Arc<Code>, digest: Digest) -> Result<Loaded, LoadError> {
     tracing::debug!(%digest, ?origin, "a plugin's code");
     let description = call::describe(shared, &code).await?;
     let size = description.config_schema.len();
@@ -107,15 +130,11 @@ async fn code(
         let (shared, bytes) = (shared.clone(), bytes.clone());
         move || {
             recognise(&bytes)?;
-            let digest = digest.unwrap_or_else(|| Digest::of(&bytes));
-            let mapped = shared.cache.find(&digest).and_then(|found| match found.artifact.map(&shared.engine) {
-                Ok(component) => Some(component),
-                Err(error) => {
-                    shared.cache.forget(&found, &format!("{error:#}"));
-                    None
-                }
-            });
-            Ok((digest, mapped.map(|component| link(&shared, &component)).transpose()?))
+            if let Some(digest) = digest {
+                return Ok((digest, None));
+            }
+            let digest = Digest::of(&bytes);
+            Ok((digest, cached(&shared, &digest)?))
         }
     };
     let known = shared.guests().spawn_blocking(known).await.map_err(LoadError::Host)?;
@@ -137,6 +156,18 @@ async fn code(
     };
     let (origin, code) = shared.guests().spawn_blocking(taken).await.map_err(LoadError::Host)??;
     Ok((origin, code, digest))
+}
+
+/// The code of the component with this digest, where it is in a cache. Blocks.
+fn cached(shared: &Shared, digest: &Digest) -> Result<Option<Arc<Code>>, LoadError> {
+    let mapped = shared.cache.find(digest).and_then(|found| match found.artifact.map(&shared.engine) {
+        Ok(component) => Some(component),
+        Err(error) => {
+            shared.cache.forget(&found, &format!("{error:#}"));
+            None
+        }
+    });
+    mapped.map(|component| link(shared, &component)).transpose()
 }
 
 /// Checks what a component exports and imports, and links it.

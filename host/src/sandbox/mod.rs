@@ -207,12 +207,23 @@ impl Sandbox {
     /// # Errors
     /// When the bytes are no plugin that this host can run. The error does not name the file: the caller knows it.
     pub async fn load(&self, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
-        load::load(&self.shared, bytes, None).await.map(|loaded| Plugin(Arc::new(loaded)))
+        load::load(&self.shared, bytes, None, ()).await.map(|loaded| Plugin(Arc::new(loaded)))
     }
 
-    /// The same where the digest of the bytes is known, which takes a while for large ones.
-    pub(crate) async fn load_digested(&self, bytes: Vec<u8>, digest: Digest) -> Result<Plugin, LoadError> {
-        load::load(&self.shared, bytes, Some(digest)).await.map(|loaded| Plugin(Arc::new(loaded)))
+    /// The same for what [`Self::find_cached`] has not found: no cache is looked into again. `turn` is dropped once nothing
+    /// is left to be compiled, and the bytes with it: the plugin may still be asked to describe itself then.
+    pub(crate) async fn load_digested(
+        &self,
+        bytes: Vec<u8>,
+        digest: Digest,
+        turn: impl Send,
+    ) -> Result<Plugin, LoadError> {
+        load::load(&self.shared, bytes, Some(digest), turn).await.map(|loaded| Plugin(Arc::new(loaded)))
+    }
+
+    /// The plugin whose file has this digest, where its code is in a cache.
+    pub(crate) async fn find_cached(&self, digest: Digest) -> Result<Option<Plugin>, LoadError> {
+        Ok(load::find(&self.shared, digest).await?.map(|loaded| Plugin(Arc::new(loaded))))
     }
 }
 

@@ -85,8 +85,12 @@ impl Expect {
             let what = differs(&answer.text(), None, self.body.as_ref())?;
             Some(("BodyDiffers", format!("answers with a body that {what}")))
         };
-        match header.or_else(body) {
-            Some(broken) => Ok(Some(broken)),
+        if let Some(broken) = header {
+            return Ok(Some(broken));
+        }
+        match body() {
+            // What does not match in a body that cannot be read says nothing of what is in it.
+            Some(broken) => answer.packed().map_or(Ok(Some(broken)), Err),
             None => self.json.as_ref().map_or(Ok(None), |json| json_broken(json, &answer.json()?)),
         }
     }
@@ -180,6 +184,31 @@ mod tests {
         ] {
             assert_eq!(judged(json, body), Err(wanted.to_owned()), "{json}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_compressed_is_no_answer_and_says_so_where_its_body_is_read() {
+        let packed = |coding: &str, body: &[u8]| Response {
+            status: 200,
+            headers: vec![("content-encoding".into(), coding.into())],
+            body: body.into(),
+            cut: false,
+        };
+        let expect = |expect: &str| gatehost_sdk::parse::<Expect>(expect).unwrap();
+        for reads in [r#"{"json": {"equals": 1}}"#, r#"{"body": "ready"}"#] {
+            for coding in ["gzip", "identity, BR"] {
+                let failure = expect(reads).broken(&packed(coding, b"\x1f\x8b\x08")).unwrap_err();
+                assert_eq!(failure.kind, FailureKind::Garbled);
+                let message =
+                    format!("the answer is compressed (content-encoding \"{coding}\"), and no check unpacks it; ");
+                assert!(failure.message.starts_with(&message), "{failure}");
+            }
+            let plain = expect(reads).broken(&packed("Identity", b"warm"));
+            assert!(!format!("{plain:?}").contains("compressed"), "{plain:?}");
+        }
+        // What is not looked at may be compressed, and what is right is right.
+        assert_eq!(expect(r#"{"header": {"name": "content-encoding"}}"#).broken(&packed("gzip", b"\x1f")), Ok(None));
+        assert_eq!(expect(r#"{"body": "ready"}"#).broken(&packed("gzip", b"ready")), Ok(None));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub use crate::place::{Header, Place, Scheme, host_of, is_header_name};
 use crate::{
     Failure,
     bindings::gatehost::check::http,
+    quoted,
     reach::{FailureKind, millis},
 };
 
@@ -106,13 +107,27 @@ impl Response {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// The body as JSON; garbled where it is none, or was cut.
+    /// Why the body says nothing, where it came compressed: nobody unpacks it.
+    pub fn packed(&self) -> Option<Failure> {
+        let codings = self.headers.iter().filter(|(name, _)| name == "content-encoding").map(|(_, value)| value.trim());
+        let coding = codings.into_iter().find(|coding| !matches!(&*coding.to_ascii_lowercase(), "" | "identity"))?;
+        let message = format!(
+            "the answer is compressed (content-encoding {}), and no check unpacks it; ask without accept-encoding, and \
+             configure the server not to compress what is asked for so",
+            quoted(coding)
+        );
+        Some(Failure::new(FailureKind::Garbled, message))
+    }
+
+    /// The body as JSON; garbled where it is none, was cut, or is compressed.
     pub fn json(&self) -> Result<serde_json::Value, Failure> {
         if self.cut {
             let message = format!("the answer has more than the {} bytes that were wanted", self.body.len());
             return Err(Failure::new(FailureKind::Garbled, message));
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Failure::new(FailureKind::Garbled, format!("the answer is not JSON: {error}")))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let is_none = || Failure::new(FailureKind::Garbled, format!("the answer is not JSON: {error}"));
+            self.packed().unwrap_or_else(is_none)
+        })
     }
 }

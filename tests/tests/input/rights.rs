@@ -10,6 +10,7 @@ use super::{
 /// A check whose `allow.objects` is this.
 fn reading(name: &str, objects: &str) -> String {
     let check = GOOD.replace("{name: approved}", &format!("{{name: {name}}}"));
+    let check = check.replace("gate: example.com/approved", &format!("gate: example.com/{name}"));
     format!("{check}  allow: {{objects: {objects}}}\n")
 }
 
@@ -131,11 +132,31 @@ fn what_is_named_twice_is_granted_once() {
     fs::write(one.path().join("a.yaml"), reading("a", DEPLOYMENT)).unwrap();
     let single = rbac(&[], &[one.path()]);
     assert_eq!((single.0, single.1.matches("resources: [deployments]").count()), (0, 1), "{single:?}");
-    assert_eq!(rbac(&[], &[one.path(), one.path()]), single);
-    // The same entry twice in a check, in another check, and the same check in another directory.
+    // The same entry twice in a check, in another check, and in another directory.
     let twice =
         DEPLOYMENT.replace("[{", "[{apiVersion: apps/v1, kind: Deployment, namespaces: [shop], names: [db]}, {");
-    let both = format!("{}---\n{}", reading("a", DEPLOYMENT), reading("b", &twice));
+    let both = format!("{}---\n{}", reading("c", DEPLOYMENT), reading("b", &twice));
     fs::write(other.path().join("a.yaml"), both).unwrap();
     assert_eq!(rbac(&[], &[one.path(), other.path()]), single);
+}
+
+#[test]
+fn for_checks_of_one_name_or_one_gate_of_which_none_is_in_force_nothing_is_granted() {
+    let [one, other] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let path = |directory: &TempDir, name: &str| directory.path().join(name).display().to_string();
+    let end = "a host has none of them in force; rename or remove all but one, or name fewer directories";
+    fs::write(one.path().join("a.yaml"), reading("a", DEPLOYMENT)).unwrap();
+    fs::write(other.path().join("x.yaml"), reading("a", "[{apiVersion: apps/v1, kind: StatefulSet}]")).unwrap();
+    let (first, second) = (path(&one, "a.yaml"), path(&other, "x.yaml"));
+    let line = format!("gatehost: {first}: 2 checks are named a, in {first}, {second}: {end}");
+    assert_eq!(rbac(&[], &[one.path(), other.path()]), (2, String::new(), vec![line]));
+    // A live check and one in dry run may have one gate, two of a kind may not.
+    let second = reading("b", DEPLOYMENT).replace("gate: example.com/b", "gate: example.com/a");
+    fs::write(one.path().join("b.yaml"), second.replace("  periodSeconds", "  dryRun: true\n  periodSeconds")).unwrap();
+    let (code, out, told) = rbac(&[], &[one.path()]);
+    assert_eq!((code, told), (0, vec![]), "{out}");
+    fs::write(one.path().join("b.yaml"), second).unwrap();
+    let second = path(&one, "b.yaml");
+    let line = format!("gatehost: {first}: 2 checks have the gate example.com/a, in {first}, {second}: {end}");
+    assert_eq!(rbac(&[], &[one.path()]), (2, String::new(), vec![line]));
 }

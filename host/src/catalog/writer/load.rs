@@ -3,59 +3,71 @@
 use std::{path::PathBuf, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking, time::Instant};
 
 use crate::{
     catalog::{
-        disk::{Content, Stamp, read},
+        disk::{self, Content, Stamp},
         loader::{Loader, Refusal},
-        track::{Digest, File, Retry},
+        track::{Bytes, Digest, File, Retry, Step},
     },
     check,
 };
 
-/// What came of loading a file.
+/// What came of a step of loading a file.
 pub(super) enum Loaded<P> {
     /// It changed while it was read.
     Torn,
     /// It cannot be read.
     Unreadable(String),
-    /// The bytes are the ones that were read before.
-    Same { racy: bool },
-    /// They are others, and this came of them.
-    Other { digest: Digest, racy: bool, plugin: Result<P, Refusal> },
+    /// It was read.
+    Read(Bytes),
+    /// Its code has to be compiled.
+    Cold(Bytes),
+    /// This came of it.
+    Made(Bytes, Result<P, Refusal>),
 }
 
-pub(super) fn digest(bytes: &[u8]) -> Digest {
+fn sha256(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
 
-/// Reads and compiles a file whose bytes were `last` when they were read last. What is `known` is not compiled again.
-pub(super) async fn load<L: Loader>(
+/// Reads a file for its digest. Its bytes are not kept: however many files are read, they take no memory.
+pub(super) async fn read<L: Loader>(path: PathBuf, stamp: Stamp) -> Loaded<L::Plugin> {
+    let reading = spawn_blocking(move || match disk::digest(&path, stamp, L::MAX_FILE) {
+        Content::Whole { bytes: digest, racy } => Loaded::Read(Bytes { digest, racy }),
+        Content::Torn => Loaded::Torn,
+        Content::Unreadable(error) => Loaded::Unreadable(error),
+    });
+    reading.await.unwrap_or_else(|error| Loaded::Unreadable(format!("reading it failed: {error}")))
+}
+
+/// Makes a plugin of code that is in a cache.
+pub(super) async fn find<L: Loader>(loader: L, bytes: Bytes) -> Loaded<L::Plugin> {
+    match loader.find(bytes.digest).await.transpose() {
+        Some(plugin) => Loaded::Made(bytes, plugin),
+        None => Loaded::Cold(bytes),
+    }
+}
+
+/// Compiles a file that was read before and held `bytes`.
+pub(super) async fn compile<L: Loader>(
     loader: L,
     path: PathBuf,
     stamp: Stamp,
-    last: Option<Digest>,
-    known: Vec<(Digest, L::Plugin)>,
+    bytes: Bytes,
+    turn: OwnedSemaphorePermit,
 ) -> Loaded<L::Plugin> {
-    let reading = spawn_blocking(move || match read(&path, stamp, L::MAX_FILE) {
-        Content::Whole { bytes, racy } => Ok((digest(&bytes), bytes, racy)),
-        Content::Torn => Err(Loaded::Torn),
+    let reading = spawn_blocking(move || match disk::read(&path, stamp, L::MAX_FILE) {
+        Content::Whole { bytes: read, .. } if sha256(&read) == bytes.digest => Ok(read),
+        Content::Whole { .. } | Content::Torn => Err(Loaded::Torn),
         Content::Unreadable(error) => Err(Loaded::Unreadable(error)),
     });
-    let (digest, bytes, racy) = match reading.await {
-        Ok(Ok(read)) => read,
-        Ok(Err(other)) => return other,
-        Err(error) => return Loaded::Unreadable(format!("reading it failed: {error}")),
-    };
-    if last == Some(digest) {
-        return Loaded::Same { racy };
+    match reading.await {
+        Ok(Ok(read)) => Loaded::Made(bytes, loader.load(read, bytes.digest, turn).await),
+        Ok(Err(other)) => other,
+        Err(error) => Loaded::Unreadable(format!("reading it failed: {error}")),
     }
-    let plugin = match known.into_iter().find(|(known, _)| *known == digest) {
-        Some((_, plugin)) => Ok(plugin),
-        None => loader.load(bytes, digest).await,
-    };
-    Loaded::Other { digest, racy, plugin }
 }
 
 /// Notes what came of a file.
@@ -67,8 +79,11 @@ pub(super) fn take<P>(file: &mut File<P>, stamp: Stamp, loaded: Loaded<P>) {
             file.digest = None;
             file.was_read(stamp, true);
         }
-        Loaded::Same { racy } => file.was_read(stamp, racy),
-        Loaded::Other { digest, racy, plugin } => {
+        // The same bytes as before: what came of them is known.
+        Loaded::Read(Bytes { digest, racy }) if file.digest == Some(digest) => file.was_read(stamp, racy),
+        Loaded::Read(bytes) => file.go_on(stamp, Step::Find(bytes)),
+        Loaded::Cold(bytes) => file.go_on(stamp, Step::Compile(bytes)),
+        Loaded::Made(Bytes { digest, racy }, plugin) => {
             file.digest = Some(digest);
             file.again = match &plugin {
                 Err(refusal) if refusal.again => Some(Retry::after(file.again)),
@@ -95,7 +110,7 @@ pub(super) fn take_documents<P>(file: &mut File<P>, stamp: Stamp, content: Conte
             file.was_read(stamp, true);
         }
         Content::Whole { bytes, racy } => {
-            let digest = digest(&bytes);
+            let digest = sha256(&bytes);
             file.error = None;
             if file.digest.replace(digest) != Some(digest) {
                 if let Ok(text) = String::from_utf8(bytes) {

@@ -61,8 +61,8 @@ impl<L: Loader> Writer<L> {
         // would keep a host from beginning.
         let files = || self.files.iter().filter(|(key, file)| counts(key, file) && file.again.is_none());
         let whole = files().all(|(_, f)| !f.is_pending()) || now >= self.started + FIRST;
-        let compiles = self.compiling.as_ref().is_some_and(|compiling| files().any(|(key, _)| key == compiling));
-        let busy = compiles || files().any(|(_, f)| f.due().is_some_and(|at| at <= now));
+        let loads = files().any(|(key, _)| self.loading.contains_key(key));
+        let busy = loads || files().any(|(_, f)| f.due().is_some_and(|at| at <= now));
         let judging = self.asked.iter().any(|question| !self.judged.contains_key(question));
         let loaded = whole && !busy && !judging;
         if !first || loaded {

@@ -59,8 +59,8 @@ impl Layer {
         let path = given.join(OWN);
         let name = path.display();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let outer = open(given, flags, Mode::empty())
-            .map_err(|error| format!("{}: cannot be opened as a directory: {error}", given.display()))?;
+        let outer =
+            open(given, flags, Mode::empty()).map_err(|error| format!("{}: {}", given.display(), unopened(error)))?;
         let mode = if readable { Mode::from_raw_mode(0o755) } else { Mode::RWXU };
         let made = match mkdirat(&outer, OWN, mode) {
             Ok(()) => true,
@@ -180,6 +180,16 @@ impl Layer {
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.path.display().fmt(f)
+    }
+}
+
+/// Why a directory that was named cannot be opened, and the mend.
+fn unopened(error: Errno) -> String {
+    match error {
+        Errno::NOENT => "no such directory; create it or name another".to_owned(),
+        Errno::NOTDIR => "not a directory; name the directory that the cache is to be made in".to_owned(),
+        Errno::ACCESS => "this user may not read the directory; grant it read and search permission".to_owned(),
+        error => format!("cannot be opened as a directory: {error}"),
     }
 }
 

@@ -31,6 +31,21 @@ async fn what_another_engine_compiled_is_refused_by_this_one_and_made_anew() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_a_cache_is_named_with_the_mend() {
+    let directory = tempfile::tempdir().unwrap();
+    let (missing, file) = (directory.path().join("missing"), directory.path().join("file"));
+    std::fs::write(&file, "").unwrap();
+    for (path, mend) in [
+        (&missing, "no such directory; create it or name another"),
+        (&file, "not a directory; name the directory that the cache is to be made in"),
+    ] {
+        for fill in [false, true] {
+            assert_eq!(Layer::open(path, fill).unwrap_err(), format!("{}: {mend}", path.display()));
+        }
+    }
+}
+
+#[test]
 fn an_artifact_in_memory_cannot_be_changed() {
     let mut file = Artifact::blank().unwrap();
     file.write_all(b"code").unwrap();

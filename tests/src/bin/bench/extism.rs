@@ -31,8 +31,8 @@ const LANES: [usize; 2] = [1, 8];
 
 /// One way to call Extism.
 struct Way {
-    /// As the runner calls it.
-    way: &'static str,
+    /// What the runner is told.
+    told: &'static str,
     name: &'static str,
     /// Which of our calls stands beside it.
     ours: &'static str,
@@ -41,9 +41,9 @@ struct Way {
 }
 
 const WAYS: [Way; 3] = [
-    Way { way: "fresh", name: "Extism, fresh", ours: "fresh", aim: 1.0 / 5.0 },
-    Way { way: "pooled", name: "Extism, fresh, given a pool", ours: "fresh", aim: 1.0 / 5.0 },
-    Way { way: "reused", name: "Extism, reused", ours: "reuse", aim: 1.0 },
+    Way { told: "fresh", name: "Extism, fresh", ours: "fresh", aim: 1.0 / 5.0 },
+    Way { told: "pooled", name: "Extism, fresh, given a pool", ours: "fresh", aim: 1.0 / 5.0 },
+    Way { told: "reused", name: "Extism, reused", ours: "reuse", aim: 1.0 },
 ];
 
 pub(crate) fn run(size: Size) -> Result<Report> {
@@ -90,8 +90,8 @@ async fn measure(sandbox: Sandbox, rounds: usize, span: Duration) -> Result<Repo
             for lanes in LANES {
                 add(lap(lanes, span, guest).await?, &name(kind, lanes));
             }
-            for Way { way, name, .. } in WAYS.iter().filter(|way| way.ours == *kind) {
-                add(runner.lap(way, &question(&pod, &config, guest.1.now), span)?, name);
+            for Way { told, name, .. } in WAYS.iter().filter(|way| way.ours == *kind) {
+                add(runner.lap(told, &question(&pod, &config, guest.1.now), span)?, name);
             }
         }
     }
@@ -114,8 +114,8 @@ async fn agree(runner: &mut Runner, guest: &Guest, pod: &Pod, config: &Value) ->
     let Guest(plugin, asked) = guest;
     let verdict = plugin.evaluate(asked.clone()).await.answer;
     let ours = Said::from(verdict.map_err(|fault| anyhow::anyhow!("{fault:?}"))?);
-    for Way { way, name, .. } in WAYS {
-        let theirs = runner.ask(way, &question(pod, config, asked.now))?;
+    for Way { told, name, .. } in WAYS {
+        let theirs = runner.ask(told, &question(pod, config, asked.now))?;
         ensure!(theirs == ours, "{name}: {theirs:?}, but ours: {ours:?}");
     }
     Ok(())

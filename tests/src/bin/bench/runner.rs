@@ -64,7 +64,8 @@ impl Runner {
 
     /// Calls again and again, one call after the other, for `span`.
     pub(crate) fn lap(&mut self, way: &str, question: &str, span: Duration) -> Result<Lap> {
-        let command = json!({ "lap": { "way": way, "question": question, "millis": span.as_millis() as u64 } });
+        let command =
+            json!({ "lap": { "way": way, "question": question, "millis": u64::try_from(span.as_millis())? } });
         let Took { cpu_ns, took_ns } = self.tell(&command)?;
         let took = took_ns.into_iter().map(|ns| f64::from(ns) / 1e3).collect();
         Ok(Lap::new(Duration::from_nanos(cpu_ns), took))

@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak playground bench setup plugins examples guests host controlplane prometheus bindings lint deny fuzz
+.PHONY: help demo test soak playground bench setup plugins examples guests host controlplane prometheus bindings lint deny fuzz extism
 
 # No package is ever selected for the host's own target, so that cargo settles on one set of features and compiles
 # wasmtime once.
@@ -40,10 +40,19 @@ playground: setup controlplane plugins host ## A real control plane with the hos
 OPTIMISED := $(foreach p,gatehost gatehost-tests,--config 'profile.dev.package.$(p).opt-level=3')
 LEGS :=
 
-bench: setup controlplane plugins guests examples ## The figures, leg by leg; some of them: LEGS="--quick evaluate flip"
+bench: setup controlplane plugins guests examples extism ## The figures, leg by leg; some of them: LEGS="--quick evaluate flip"
 	$(call say,host and peers with all optimisation: some minutes the first time)
 	$(CARGO) build --locked $(OPTIMISED) --bin gatehost --bin bench
 	@target/debug/bench $(LEGS)
+
+# A workspace of its own, with a wasmtime of its own: only `bench` needs it.
+EXTISM := --manifest-path tests/extism/Cargo.toml --target-dir target/extism --locked
+
+extism: setup ## Extism with the example check as its plugin, beside which bench measures ours
+	$(call say,Extism (the first time compiles a second wasmtime))
+	rustup target add wasm32-unknown-unknown
+	$(CARGO) build $(EXTISM) --target wasm32-unknown-unknown --profile plugin -p on-track-extism
+	$(CARGO) build $(EXTISM) --release -p extism-runner
 
 setup:
 	$(call say,the Rust target for plugins)
@@ -122,6 +131,7 @@ lint: setup deny
 	@rustup component add rustfmt clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
+	$(CARGO) fmt --manifest-path tests/extism/Cargo.toml --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 # Compiled without optimisation, which takes a minute instead of several. The advisories are on GitHub: where that cannot

@@ -4,6 +4,7 @@
 //! evaluate   one call of a check in a fresh instance, next to wasmtime alone
 //! cores      as many such calls as there are, on one core and on two
 //! reuse      the check of plugins/examples in each language, fresh and reused, next to native Rust
+//! extism     the same check in Rust, fresh and reused, next to a plugin of Extism with JSON in and out
 //! kill       50 guests that compute for ever: how late they end after their deadlines
 //! blast      a good check beside hostile ones, next to alone
 //! swaps      a file replaced again and again while others are called, next to no reload
@@ -38,6 +39,7 @@ mod compile;
 mod cores;
 mod evaluate;
 mod expression;
+mod extism;
 mod eye;
 mod flip;
 mod gates;
@@ -52,6 +54,7 @@ mod pinned;
 mod reload;
 mod report;
 mod reuse;
+mod runner;
 mod server;
 mod start;
 mod swaps;
@@ -71,10 +74,11 @@ impl Size {
     }
 }
 
-const LEGS: [&str; 16] = [
+const LEGS: [&str; 17] = [
     "evaluate",
     "cores",
     "reuse",
+    "extism",
     "kill",
     "blast",
     "swaps",
@@ -96,6 +100,7 @@ fn main() -> Result<()> {
         Some(evaluate::CHILD) => return evaluate::child(&arguments[1..]),
         Some(cores::CHILD) => return cores::child(&arguments[1..]),
         Some(reuse::CHILD) => return reuse::child(&arguments[1..]),
+        Some(extism::CHILD) => return extism::child(&arguments[1..]),
         Some(blast::CHILD) => return blast::child(&arguments[1..]),
         Some(call::CHILD) => return call::child(&arguments[1..]),
         Some(gates::CHILD) => return gates::child(&arguments[1..]),
@@ -120,6 +125,7 @@ fn main() -> Result<()> {
             "evaluate" => evaluate::run(size)?,
             "cores" => cores::run(size)?,
             "reuse" => reuse::run(size)?,
+            "extism" => extism::run(size)?,
             "kill" => kill::run(size)?,
             "blast" => blast::run(size)?,
             "swaps" => swaps::run(size)?,

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use gatehost::{
     check,
     decide::Status,
-    pod::{ContainerState, Pod, Role},
+    pod::{ContainerState, Packed, Pod, Role},
     sandbox::{Evaluation, Grant, Plugin, Sandbox},
 };
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ async fn measure(sandbox: Sandbox, rounds: usize, span: Duration) -> Result<Repo
         let plugin = sandbox.load(wasm).await.with_context(|| path.display().to_string())?;
         for kind in ["fresh", "reuse"] {
             let grant = grant(&sandbox, kind)?;
-            turns.push((format!("{language}, {kind}"), Guest(plugin.clone(), asking(&config, grant))));
+            turns.push((format!("{language}, {kind}"), Guest(plugin.clone(), asking(&tracked(), &config, grant))));
         }
     }
     for round in 0..=rounds {
@@ -96,7 +96,8 @@ async fn measure(sandbox: Sandbox, rounds: usize, span: Duration) -> Result<Repo
     Ok(report)
 }
 
-fn grant(sandbox: &Sandbox, instances: &str) -> Result<Grant> {
+/// What a check with these `instances` is granted.
+pub(crate) fn grant(sandbox: &Sandbox, instances: &str) -> Result<Grant> {
     let mut document = json!({
         "apiVersion": "gatehost.dev/v1alpha1",
         "kind": "Check",
@@ -111,12 +112,12 @@ fn grant(sandbox: &Sandbox, instances: &str) -> Result<Grant> {
     Ok(sandbox.grant_to(parsed.checks.first().context("no check")?)?)
 }
 
-fn asking(config: &Value, grant: Grant) -> Evaluation {
-    Evaluation { pod: gatehost::pod::Packed::new(&tracked()), ..question(config, grant) }
+pub(crate) fn asking(pod: &Pod, config: &Value, grant: Grant) -> Evaluation {
+    Evaluation { pod: Packed::new(pod), ..question(config, grant) }
 }
 
 /// A pod that the check is True for.
-fn tracked() -> Pod {
+pub(crate) fn tracked() -> Pod {
     let mut pod = pod();
     pod.labels.push(("track".to_owned(), "web".to_owned()));
     for container in &mut pod.containers {
@@ -125,8 +126,9 @@ fn tracked() -> Pod {
     pod
 }
 
+/// Who is called, and with what: the check must say True.
 #[derive(Clone)]
-struct Guest(Plugin, Evaluation);
+pub(crate) struct Guest(pub(crate) Plugin, pub(crate) Evaluation);
 
 impl lap::Contender for Guest {
     async fn call(&self) -> Result<()> {

@@ -85,7 +85,9 @@ fn hand_over_where(mut held: MutexGuard<'_, Held>, due: impl FnOnce(&Held) -> bo
     let answers = mem::take(&mut held.answers);
     held.since = None;
     drop(held);
-    answers.into_iter().for_each(|hand_over| hand_over());
+    for hand_over in answers {
+        hand_over();
+    }
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ async fn agree(runner: &mut Runner, guest: &Guest, pod: &Pod, config: &Value) ->
     Ok(())
 }
 
-/// A pod for every branch of the check.
+/// A pod for each verdict that the check gives of running containers and of such as do not run.
 fn pods() -> [Pod; 6] {
     let with = |change: fn(&mut Pod)| {
         let mut pod = tracked();

@@ -31,7 +31,7 @@ struct Measured {
 }
 
 pub(crate) fn run(size: Size) -> Result<Report> {
-    let mut report = Report::new("cores", "calls of `annotation`, each in a fresh instance, 16 at once");
+    let mut report = Report::new("cores", "calls of `annotation`, each in a fresh instance, 48 at once");
     let (rounds, millis) = size.pick((10, "1000"), (4, "500"));
     for _ in 0..rounds {
         for cores in [1, 2] {

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{
     sync::{Mutex, Semaphore, oneshot},
-    task::JoinSet,
+    task::JoinHandle,
     time::timeout_at,
 };
 use wasmtime::{
@@ -32,7 +32,7 @@ use super::{
     spent::Spent,
     state::{State, store, table},
     turn::Turn,
-    wasi,
+    wasi::World,
 };
 use crate::{
     decide::Fault,
@@ -196,10 +196,11 @@ where
     let granted = call.grant.0.clone();
     let allowance = granted.as_deref().map_or(shared.ceilings, |granted| granted.allowance);
     let (output, spent) = (Output::new(&allowance), Spent::new());
+    let pace = granted.as_deref().map(|granted| granted.pace.clone()).unwrap_or_default();
     let task = {
         let (shared, code, output, spent) = (shared.clone(), code.clone(), output.clone(), spent.clone());
         let Call { pod, now, chance, grant, kept, refusals, reads, waits, .. } = call.clone();
-        let granted = granted.clone();
+        let (granted, pace) = (granted.clone(), pace.clone());
         let own = |line: fn(&Granted) -> &Arc<Semaphore>| grant.0.as_deref().map(|granted| line(granted).clone());
         let mut place = Turn::new(own(|granted| &granted.places), shared.places.clone());
         let mut turn = Turn::new(own(|granted| &granted.computing), shared.turns.clone());
@@ -209,13 +210,16 @@ where
             place.take().await?;
             // That other calls of its own check compute as long is the check's doing.
             turn.take_telling(|| spent.yields()).await?;
+            if pace.is_slow() {
+                long.lock().await.take_among_all().await?;
+            }
             let _running = shared.ticker.running();
             shared.deliveries.due(Instant::now());
             let pod = pod.map(|pod| pod.open()).unwrap_or_default();
             let namespace = pod.namespace.clone();
             let reach = Reach::new(grant.0, Asked::about(&pod), deadline, refusals, waits);
             let chance = shared.chance.of((&pod.uid, chance));
-            let wasi = wasi::context(now, chance, &shared.chance, &output);
+            let wasi = World::new(now, chance, &shared.chance, &output);
             let (keep, table, limiter) = (None, table(&allowance), Limiter::new(allowance));
             let deliveries = shared.deliveries.clone();
             let state =
@@ -233,7 +237,7 @@ where
             Ok(answer)
         }
     };
-    let answer = supervise(shared, deadline, spent.clone().watch(task)).await;
+    let answer = supervise(shared, deadline, spent.clone().watch(pace, task)).await;
     let rate = granted.as_deref().map_or(&shared.log, |granted| &granted.log);
     let named = |pod: Pod| format!("{}/{}", pod.namespace, pod.name);
     let pod = || call.pod.as_ref().map(Packed::open).map(named).unwrap_or_default();
@@ -256,18 +260,17 @@ async fn supervise<T: Send + 'static>(
 ) -> Result<T, Ended> {
     let (sender, mut answer) = oneshot::channel();
     let deliveries = shared.deliveries.clone();
-    // What is in the set ends with it.
-    let mut tasks = JoinSet::new();
     let task = async move {
         let answer = task.await;
         // Nobody may wait for it any more.
         deliveries.add(move || drop(sender.send(answer)));
     };
-    tasks.spawn_on(task, shared.guests());
+    // The runtime moves what it is given, more than once, and this is some kilobytes.
+    let mut task = Task(shared.guests().spawn(Box::pin(task)));
     match timeout_at(deadline.into(), &mut answer).await {
         Ok(Ok(answer)) => answer.map_err(Ended::Failed),
-        Ok(Err(_)) => match tasks.join_next().await {
-            Some(Err(error)) if error.is_panic() => Err(Ended::Panicked),
+        Ok(Err(_)) => match (&mut task.0).await {
+            Err(error) if error.is_panic() => Err(Ended::Panicked),
             _ => Err(Ended::Stopped),
         },
         Err(_) => {
@@ -275,6 +278,15 @@ async fn supervise<T: Send + 'static>(
             shared.deliveries.all();
             answer.try_recv().map_or(Err(Ended::Deadline), |answer| answer.map_err(Ended::Failed))
         }
+    }
+}
+
+/// Ends with this value.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -33,8 +33,8 @@ use super::{
 };
 use crate::check::Limit;
 
-/// How much nicer guests and the compiler are than the host's own threads.
-pub(super) const NICE: i32 = 10;
+/// How much nicer guests are than the host's own threads.
+const NICE: i32 = 10;
 
 /// How many threads may block: one compiles, where this process does that, and one reads artifacts.
 const BLOCKING: usize = 2;
@@ -73,7 +73,8 @@ pub(super) struct Shared {
     pub(super) deliveries: Arc<Deliveries>,
     /// As many permits as calls may compute at once.
     pub(super) turns: Arc<Semaphore>,
-    /// As many permits as calls may go on computing for longer than a moment: fewer than there are threads.
+    /// As many permits as calls may go on computing for longer than a moment, or begin to where that is likely: fewer than
+    /// there are threads.
     pub(super) long: Arc<Semaphore>,
     /// As many permits as instances may live at once.
     pub(super) places: Arc<Semaphore>,

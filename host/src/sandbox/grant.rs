@@ -9,6 +9,7 @@ use super::{
     limits::Allowance,
     lograte::LogRate,
     net::{Clients, CredentialError, Net, Unready},
+    pace::Pace,
     reach::{Refusal, Told},
     reuse::Spares,
     source::ObjectSource,
@@ -34,6 +35,8 @@ pub(super) struct Granted {
     pub(super) clients: Clients,
     /// The instances that serve more than one call, where there are such.
     pub(super) spares: Option<Spares>,
+    /// How long the calls of the check take.
+    pub(super) pace: Arc<Pace>,
     /// A permit for each call of the check that computes, as many as guests have threads: more would only stand before
     /// those of other checks, ...
     pub(super) computing: Arc<Semaphore>,
@@ -89,12 +92,12 @@ impl Granted {
             .map_err(|Unready { field, file, error }| GrantError::Credentials { field, file, error })?;
         let [computing, long, places] = [workers(), 1, *places].map(|permits| Arc::new(Semaphore::new(permits)));
         let (allow, net) = (allow.clone(), net.clone());
-        let told = Told::default();
+        let (told, pace) = (Told::default(), Arc::default());
         let spares = match instances {
             Instances::Fresh => None,
             Instances::Reuse(reuse) => Some(Spares::new(reuse, shared.guests())),
         };
-        Ok(Self { allow, objects, told, allowance, log, net, clients, spares, computing, long, places })
+        Ok(Self { allow, objects, told, allowance, log, net, clients, spares, pace, computing, long, places })
     }
 }
 

@@ -46,6 +46,7 @@ mod memory;
 mod net;
 mod objects;
 mod output;
+mod pace;
 mod pod;
 mod reach;
 mod reuse;

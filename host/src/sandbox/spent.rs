@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::pace::Pace;
 use crate::decide::{Blame, Fault, FaultKind};
 
 /// What a call's task and whoever waits for it both look at. Cheap to clone.
@@ -43,12 +44,14 @@ impl Spent {
     }
 
     /// Runs the call's task. Whenever it stops without having yielded it waits: for its turn, for an answer from
-    /// outside, in a sleep.
-    pub(super) async fn watch<F: Future>(self, task: F) -> F::Output {
+    /// outside, in a sleep. How long it computes at a stretch is told to `pace`.
+    pub(super) async fn watch<F: Future>(self, pace: Arc<Pace>, task: F) -> F::Output {
         let mut task = pin!(task);
         poll_fn(|cx| {
             self.goes_on();
+            let stretch = pace.begin();
             let polled = task.as_mut().poll(cx);
+            pace.end(stretch);
             if polled.is_pending() && !self.0.yielded.swap(false, SeqCst) {
                 self.0.since.store(self.now(), SeqCst);
             }
@@ -101,10 +104,10 @@ mod tests {
     #[tokio::test]
     async fn what_computes_is_to_blame_and_what_waits_is_not() {
         let spent = Spent::new();
-        spent.clone().watch(async { thread::sleep(SOME) }).await;
+        spent.clone().watch(Arc::default(), async { thread::sleep(SOME) }).await;
         assert_eq!(late(&spent), Blame::Code);
         let spent = Spent::new();
-        spent.clone().watch(sleep(SOME)).await;
+        spent.clone().watch(Arc::default(), sleep(SOME)).await;
         assert_eq!(late(&spent), Blame::Nothing);
     }
 
@@ -127,7 +130,7 @@ mod tests {
                 others.await;
             }
         };
-        tokio::join!(spent.clone().watch(task), async {
+        tokio::join!(spent.clone().watch(Arc::default(), task), async {
             for _ in 0..8 {
                 thread::sleep(SOME / 8);
                 tokio::task::yield_now().await;
@@ -142,7 +145,7 @@ mod tests {
         thread::sleep(SOME);
         assert_eq!(late(&spent), Blame::Nothing);
         let spent = Spent::new();
-        let waiting = spent.clone().watch(std::future::pending::<()>());
+        let waiting = spent.clone().watch(Arc::default(), std::future::pending::<()>());
         assert!(tokio::time::timeout(SOME, waiting).await.is_err());
         assert_eq!(late(&spent), Blame::Nothing);
     }

@@ -7,7 +7,6 @@ use std::{
 
 use tokio::{sync::Mutex, task::yield_now};
 use wasmtime::{Store, UpdateDeadline, component::ResourceTable};
-use wasmtime_wasi::WasiCtx;
 
 use super::{
     bindings::gatehost::check::types,
@@ -21,12 +20,13 @@ use super::{
     spent::Spent,
     ticker::TICK,
     turn::Turn,
+    wasi::World,
 };
 use crate::check::Limit;
 
 /// What the host functions of one call work on.
 pub(super) struct State {
-    pub(super) wasi: WasiCtx,
+    pub(super) wasi: World,
     pub(super) table: ResourceTable,
     pub(super) now: u64,
     pub(super) output: Output,
@@ -34,7 +34,7 @@ pub(super) struct State {
     /// What it reads of the cluster's objects.
     pub(super) reads: Reads,
     pub(super) turn: Turn,
-    /// Held while it goes on computing for longer than a moment.
+    /// Held while it goes on computing for longer than a moment, or is likely to.
     pub(super) long: Arc<Mutex<Turn>>,
     /// What was kept before the call, nothing where it is about no gate, ...
     pub(super) kept: Option<Kept>,
@@ -58,6 +58,9 @@ impl State {
         turn.give_up();
         let done = reach.wait(time, work).await;
         turn.take().await?;
+        if reach.granted().is_some_and(|granted| granted.pace.is_slow()) {
+            long.lock().await.take_among_all().await?;
+        }
         Ok(done)
     }
 

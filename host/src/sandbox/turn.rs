@@ -10,13 +10,13 @@ pub(super) struct Turn {
     /// That of the check's own calls, so that one check cannot take all of it, and that of all.
     check: Option<Arc<Semaphore>>,
     all: Arc<Semaphore>,
-    held: Vec<OwnedSemaphorePermit>,
+    held: [Option<OwnedSemaphorePermit>; 2],
 }
 
 impl Turn {
     /// Nothing is held yet.
     pub(super) fn new(check: Option<Arc<Semaphore>>, all: Arc<Semaphore>) -> Self {
-        Self { check, all, held: Vec::with_capacity(2) }
+        Self { check, all, held: [None, None] }
     }
 
     /// Waits for it, where it is not held: first within the check, then among all.
@@ -27,7 +27,8 @@ impl Turn {
     /// The same. Each time that it has to wait for others of its check, that is told.
     pub(super) async fn take_telling(&mut self, waits: impl Fn()) -> Result<(), AcquireError> {
         let Self { check, all, held } = self;
-        if !held.is_empty() {
+        let [own, among_all] = held;
+        if among_all.is_some() {
             return Ok(());
         }
         if let Some(check) = check {
@@ -39,14 +40,23 @@ impl Turn {
                 }
                 polled
             });
-            held.push(told.await?);
+            *own = Some(told.await?);
         }
-        held.push(all.clone().acquire_owned().await?);
+        *among_all = Some(all.clone().acquire_owned().await?);
+        Ok(())
+    }
+
+    /// Waits for one among all alone, where nothing is held: a check may have as many of these as there are.
+    pub(super) async fn take_among_all(&mut self) -> Result<(), AcquireError> {
+        let [_, among_all] = &mut self.held;
+        if among_all.is_none() {
+            *among_all = Some(self.all.clone().acquire_owned().await?);
+        }
         Ok(())
     }
 
     pub(super) fn give_up(&mut self) {
-        self.held.clear();
+        self.held = [None, None];
     }
 }
 

@@ -45,10 +45,10 @@ pub(super) const TABLE: &[(&str, Add)] = &[
     ("wasi:cli/terminal-stderr", |l| cli::terminal_stderr::add_to_linker::<State, WasiCli>(l, State::cli)),
     ("wasi:clocks/wall-clock", |l| clocks::wall_clock::add_to_linker::<State, WasiClocks>(l, State::clocks)),
     ("wasi:clocks/monotonic-clock", |l| clocks::monotonic_clock::add_to_linker::<State, WasiClocks>(l, State::clocks)),
-    ("wasi:random/random", |l| random::random::add_to_linker::<State, WasiRandom>(l, |s| s.wasi.random())),
-    ("wasi:random/insecure", |l| random::insecure::add_to_linker::<State, WasiRandom>(l, |s| s.wasi.random())),
+    ("wasi:random/random", |l| random::random::add_to_linker::<State, WasiRandom>(l, |s| s.wasi.get().random())),
+    ("wasi:random/insecure", |l| random::insecure::add_to_linker::<State, WasiRandom>(l, |s| s.wasi.get().random())),
     ("wasi:random/insecure-seed", |l| {
-        random::insecure_seed::add_to_linker::<State, WasiRandom>(l, |s| s.wasi.random())
+        random::insecure_seed::add_to_linker::<State, WasiRandom>(l, |s| s.wasi.get().random())
     }),
     ("wasi:io/error", |l| io::error::add_to_linker::<State, Io>(l, |s| &mut s.table)),
     ("wasi:io/poll", |l| io::poll::add_to_linker::<State, Io>(l, |s| &mut s.table)),
@@ -93,23 +93,41 @@ impl HasData for Io {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView { ctx: self.wasi.get(), table: &mut self.table }
     }
 }
 
 /// The WASI world of one call: no arguments, no environment, no directory, no network; the call's instant for a
-/// wall clock, a monotonic clock that starts now, and the call's chance.
-pub(super) fn context(now: u64, chance: u64, secret: &Chance, output: &Output) -> WasiCtx {
-    let mut builder = WasiCtx::builder();
-    builder
-        .stdout(output.clone())
-        .stderr(output.clone())
-        .wall_clock(Instant(Duration::from_millis(now)))
-        .secure_random(secret.generator(chance))
-        .insecure_random(secret.generator(!chance))
-        .insecure_random_seed(chance.into())
-        .max_random_size(RANDOM_BYTES);
-    builder.build()
+/// wall clock, a monotonic clock that starts with it, and the call's chance. It is made when the guest first asks for
+/// anything of it: most never do.
+pub(super) struct World {
+    now: u64,
+    chance: u64,
+    secret: Secret,
+    output: Output,
+    made: Option<Box<WasiCtx>>,
+}
+
+impl World {
+    pub(super) fn new(now: u64, chance: u64, secret: &Chance, output: &Output) -> Self {
+        Self { now, chance, secret: secret.secret, output: output.clone(), made: None }
+    }
+
+    fn get(&mut self) -> &mut WasiCtx {
+        let Self { now, chance, secret, output, made } = self;
+        made.get_or_insert_with(|| {
+            let mut builder = WasiCtx::builder();
+            builder
+                .stdout(output.clone())
+                .stderr(output.clone())
+                .wall_clock(Instant(Duration::from_millis(*now)))
+                .secure_random(secret.generator(*chance))
+                .insecure_random(secret.generator(!*chance))
+                .insecure_random_seed((*chance).into())
+                .max_random_size(RANDOM_BYTES);
+            Box::new(builder.build())
+        })
+    }
 }
 
 /// A wall clock that stands still.
@@ -128,22 +146,28 @@ impl HostWallClock for Instant {
 /// Where the random numbers of guests come from: within one process the same question gets the same numbers, so that
 /// a verdict is a function of what was asked; nobody outside can tell them.
 pub(super) struct Chance {
-    secret: [u8; 32],
+    secret: Secret,
     keys: RandomState,
 }
 
+/// What nobody outside knows.
+#[derive(Clone, Copy)]
+struct Secret([u8; 32]);
+
 impl Chance {
     pub(super) fn new() -> Self {
-        Self { secret: rand::random(), keys: RandomState::new() }
+        Self { secret: Secret(rand::random()), keys: RandomState::new() }
     }
 
     /// The chance of one question.
     pub(super) fn of(&self, question: impl std::hash::Hash) -> u64 {
         self.keys.hash_one(question)
     }
+}
 
-    fn generator(&self, chance: u64) -> StdRng {
-        let mut seed = self.secret;
+impl Secret {
+    fn generator(self, chance: u64) -> StdRng {
+        let mut seed = self.0;
         seed[..8].copy_from_slice(&chance.to_le_bytes());
         StdRng::from_seed(seed)
     }

@@ -15,7 +15,10 @@ use super::{
     compile,
     order::{BROKEN, INVALID, NO_MEMORY, Order},
 };
-use crate::sandbox::engine::NICE;
+
+/// How much nicer it is than the host's own threads, which is as nice as a process can be: guests, which are less so, are
+/// asked meanwhile.
+const NICE: i32 = 19;
 
 /// How many descriptors it may have: its own three, their doubles, and what the C library opens for a moment.
 const FILES: u64 = 16;

@@ -206,6 +206,9 @@ where
         let mut turn = Turn::new(own(|granted| &granted.computing), shared.turns.clone());
         let long = Arc::new(Mutex::new(Turn::new(own(|granted| &granted.long), shared.long.clone())));
         async move {
+            // To the end: giving back much memory takes as long as computing does, and what waits for the same lock of the
+            // system, as each call may, waits for it.
+            let _to_the_end = long.clone();
             // Whoever waits outside keeps its place, so there are more of these than turns. Who has a turn has a place.
             place.take().await?;
             // That other calls of its own check compute as long is the check's doing.

@@ -156,8 +156,9 @@ fn guests(deliveries: &Arc<Deliveries>) -> std::io::Result<Runtime> {
         .worker_threads(workers())
         .max_blocking_threads(BLOCKING)
         .thread_name("guest")
-        // A poll of a guest that spins lasts a whole tick, so new calls and timers are looked at after few of them.
-        .global_queue_interval(2)
+        // A poll of a guest that spins lasts a whole tick, so new calls are looked at before all others, and timers after
+        // few of them.
+        .global_queue_interval(1)
         .event_interval(4)
         .enable_all()
         .on_thread_park(move || deliveries.all())

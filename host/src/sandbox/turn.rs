@@ -2,7 +2,10 @@
 
 use std::{future::poll_fn, pin::pin, sync::Arc};
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
+    task::yield_now,
+};
 
 /// A call's right to compute, which is given up while a host function waits, or to exist.
 #[derive(Debug)]
@@ -33,14 +36,21 @@ impl Turn {
         }
         if let Some(check) = check {
             let mut permit = pin!(check.clone().acquire_owned());
+            let mut has_waited = false;
             let told = poll_fn(|cx| {
                 let polled = permit.as_mut().poll(cx);
                 if polled.is_pending() {
+                    has_waited = true;
                     waits();
                 }
                 polled
             });
             *own = Some(told.await?);
+            if has_waited {
+                // A task that another one wakes is the next on its thread, before those that have been there for longer.
+                waits();
+                yield_now().await;
+            }
         }
         *among_all = Some(all.clone().acquire_owned().await?);
         Ok(())

@@ -13,7 +13,7 @@ use gatehost::{
     decide::Status,
     dispatch::{self, Call, Core, Event, GateKey, Inputs, Note, Observer, Outcome, Patch, Writer, drive},
     pod::{Pod, Seen},
-    sandbox::{Evaluated, Sandbox},
+    sandbox::{self, Evaluated, Sandbox},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -22,7 +22,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::evaluate::pod;
+use crate::{compile::compiler, evaluate::pod};
 
 /// The name of the good check.
 pub(crate) const GOOD: &str = "good";
@@ -78,7 +78,8 @@ pub(crate) struct Host {
 impl Host {
     /// A host on these files. Without `quarantine` what is hostile stays at full tilt.
     pub(crate) fn start(files: &Path, quarantine: bool) -> Result<Self> {
-        let (catalog, scanning) = Catalog::start(vec![files.to_owned()], catalog::Options::default(), Sandbox::new()?)?;
+        let sandbox = Sandbox::with(sandbox::Options { compiler: compiler()?, ..sandbox::Options::default() })?;
+        let (catalog, scanning) = Catalog::start(vec![files.to_owned()], catalog::Options::default(), sandbox)?;
         let (shared, mut tasks) = (Shared::default(), JoinSet::new());
         tasks.spawn(scanning);
         let (pods, events) = mpsc::channel(64);

@@ -88,8 +88,7 @@ async fn measure(report: &mut Report, name: &str, wasm: &[u8], colds: u32, warms
 
 /// Loads with a host that has loaded nothing before.
 async fn load(cache: &Path, wasm: &[u8], origin: Origin) -> Result<Duration> {
-    let program = gatehost_tests::gatehost_binary()?;
-    let compiler = Compiler::Process(Process { program, memory: MEMORY, time: TIME });
+    let compiler = compiler()?;
     let caches = Caches { directories: vec![cache.to_owned()], ..Caches::default() };
     let sandbox = Sandbox::with(Options { compiler, caches, ..Options::default() })?;
     let wasm = wasm.to_vec();
@@ -98,6 +97,12 @@ async fn load(cache: &Path, wasm: &[u8], origin: Origin) -> Result<Duration> {
     let time = begin.elapsed();
     ensure!(plugin.origin() == origin, "{:?} and not {origin:?}", plugin.origin());
     Ok(time)
+}
+
+/// The compiler as the host has it.
+pub(crate) fn compiler() -> Result<Compiler> {
+    let program = gatehost_tests::gatehost_binary()?;
+    Ok(Compiler::Process(Process { program, memory: MEMORY, time: TIME }))
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {

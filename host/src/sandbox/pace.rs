@@ -40,22 +40,36 @@ impl Pace {
     }
 
     pub(super) fn end(&self, stretch: Stretch) {
-        let long = stretch.since.elapsed() >= LONG;
-        self.count(long.then(|| stretch.cpu.map(|cpu| thread_time().saturating_sub(cpu) >= LONG)));
+        let kind = match stretch.cpu {
+            _ if stretch.since.elapsed() < LONG => Kind::Short,
+            None => Kind::LongByTheClock,
+            Some(cpu) if thread_time().saturating_sub(cpu) < LONG => Kind::HeldUp,
+            Some(_) => Kind::Long,
+        };
+        self.count(kind);
     }
 
-    /// Takes a stretch into account: nothing where it was short on the clock, otherwise whether it computed for long, as far
-    /// as that is known.
-    fn count(&self, long: Option<Option<bool>>) {
-        let changed = |score: u32| match long {
-            None => score.checked_sub(1),
-            Some(None) => Some(score.max(EACH)),
-            Some(Some(true)) => Some((score + EACH).min(MOST)),
-            Some(Some(false)) => None,
+    fn count(&self, kind: Kind) {
+        let changed = |score: u32| match kind {
+            Kind::Short => score.checked_sub(1),
+            Kind::LongByTheClock => Some(score.max(EACH)),
+            Kind::Long => Some((score + EACH).min(MOST)),
+            Kind::HeldUp => None,
         };
         // A count that is lost to another thread's does not matter, so there is no need to order them.
         let _ = self.0.fetch_update(Relaxed, Relaxed, changed);
     }
+}
+
+/// What a stretch was.
+#[derive(Clone, Copy)]
+enum Kind {
+    Short,
+    Long,
+    /// How long it computed is not known.
+    LongByTheClock,
+    /// It computed for a short time, and others did meanwhile.
+    HeldUp,
 }
 
 fn thread_time() -> Duration {
@@ -72,17 +86,17 @@ mod tests {
     #[test]
     fn a_check_is_slow_while_one_call_in_nine_or_more_is_long() {
         let pace = Pace::default();
-        pace.count(Some(None));
+        pace.count(Kind::LongByTheClock);
         assert!(!pace.is_slow(), "nothing is known of the processor");
-        pace.count(Some(Some(true)));
+        pace.count(Kind::Long);
         assert!(pace.is_slow());
         for _ in 0..20 {
-            pace.count(Some(Some(true)));
-            (0..EACH).for_each(|_| pace.count(None));
+            pace.count(Kind::Long);
+            (0..EACH).for_each(|_| pace.count(Kind::Short));
         }
-        pace.count(Some(Some(true)));
+        pace.count(Kind::Long);
         assert!(pace.is_slow());
-        (0..=MOST - SLOW).for_each(|_| pace.count(None));
+        (0..=MOST - SLOW).for_each(|_| pace.count(Kind::Short));
         assert!(!pace.is_slow());
     }
 

@@ -35,15 +35,13 @@ playground: setup controlplane plugins host ## A real control plane with the hos
 	$(CARGO) build --locked --bin playground
 	@target/debug/playground
 
-# The host and its peers are measured optimised; what they stand on always is. Naming the two packages here, and not in
-# a profile of its own, leaves everything else as it was built.
-OPTIMISED := $(foreach p,gatehost gatehost-tests,--config 'profile.dev.package.$(p).opt-level=3')
+# The host is measured as it is shipped, and its peers are built as it is.
 LEGS :=
 
 bench: setup controlplane plugins guests examples extism ## The figures, leg by leg; some of them: LEGS="--quick evaluate flip"
-	$(call say,host and peers with all optimisation: some minutes the first time)
-	$(CARGO) build --locked $(OPTIMISED) --bin gatehost --bin bench
-	@target/debug/bench $(LEGS)
+	$(call say,host and peers as they are shipped (the first time compiles a second wasmtime))
+	$(CARGO) build --release --locked --bin gatehost --bin bench
+	@GATEHOST_BIN=$(CURDIR)/target/release/gatehost target/release/bench $(LEGS)
 
 # A workspace of its own, with a wasmtime of its own: only `bench` needs it.
 EXTISM := --manifest-path tests/extism/Cargo.toml --target-dir target/extism --locked

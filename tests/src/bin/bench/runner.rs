@@ -16,7 +16,7 @@ use gatehost_tests::target;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use crate::lap::Lap;
+use crate::{ALLOCATOR, lap::Lap};
 
 /// The process: ended by the end of its input, also where this one is killed.
 pub(crate) struct Runner {
@@ -51,6 +51,9 @@ impl Runner {
             ensure!(file.is_file(), "{} is missing: run `make extism`", file.display());
         }
         let mut command = Command::new(program);
+        for (setting, _) in ALLOCATOR {
+            command.env_remove(setting);
+        }
         let mut child = command.arg(guest).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().context("no output")?);

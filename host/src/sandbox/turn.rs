@@ -73,6 +73,7 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use std::{
+        cell::Cell,
         pin::pin,
         task::{Context, Poll, Waker},
     };
@@ -96,5 +97,33 @@ mod tests {
         assert!(poll(turns[2].take()).is_ready());
         drop(turns);
         assert_eq!((all.available_permits(), busy.available_permits()), (2, 2));
+    }
+
+    #[test]
+    fn whoever_has_waited_for_others_of_its_check_lets_those_go_first_that_are_there() {
+        let (all, busy) = (Arc::new(Semaphore::new(2)), Arc::new(Semaphore::new(1)));
+        let [mut first, mut second] = [(); 2].map(|()| Turn::new(Some(busy.clone()), all.clone()));
+        assert!(poll(first.take()).is_ready(), "nobody was there");
+        let told = Cell::new(0);
+        let mut waits = pin!(second.take_telling(|| told.set(told.get() + 1)));
+        let mut again = || waits.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(again().is_pending());
+        first.give_up();
+        assert!(again().is_pending(), "it is free, and others are there");
+        assert!(again().is_ready());
+        assert_eq!(told.get(), 2, "both times it was the check's own doing");
+        assert_eq!((all.available_permits(), busy.available_permits()), (1, 0));
+    }
+
+    #[test]
+    fn one_among_all_is_not_counted_within_the_check() {
+        let (all, own) = (Arc::new(Semaphore::new(2)), Arc::new(Semaphore::new(1)));
+        let mut turns: Vec<_> = (0..3).map(|_| Turn::new(Some(own.clone()), all.clone())).collect();
+        assert!(turns[..2].iter_mut().all(|turn| poll(turn.take_among_all()).is_ready()));
+        assert_eq!((all.available_permits(), own.available_permits()), (0, 1));
+        assert!(poll(turns[2].take_among_all()).is_pending());
+        assert!(poll(turns[0].take_among_all()).is_ready(), "it has it");
+        turns[0].give_up();
+        assert!(poll(turns[2].take_among_all()).is_ready());
     }
 }

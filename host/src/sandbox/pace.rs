@@ -10,7 +10,7 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 /// A call that computes for so long without a break is a long one: what a short call may have to wait for.
-const LONG: Duration = Duration::from_millis(2);
+const LONG: Duration = Duration::from_millis(1);
 
 /// A check is slow from here on. Each long call counts for as much as so many short ones undo.
 const SLOW: u32 = 16;

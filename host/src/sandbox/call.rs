@@ -295,7 +295,14 @@ impl Drop for Task {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::net::Net, *};
+    use super::{
+        super::{Sandbox, engine::workers, net::Net},
+        *,
+    };
+    use crate::{
+        check::Allow,
+        decide::{Blame, FaultKind},
+    };
 
     #[tokio::test]
     async fn a_panic_in_a_host_function_ends_one_call() {
@@ -305,5 +312,27 @@ mod tests {
         assert!(matches!(ended, Err(Ended::Panicked)), "{ended:?}");
         let next = supervise(&shared, deadline, async { Ok(1) }).await;
         assert!(matches!(next, Ok(1)), "{next:?}");
+    }
+
+    #[tokio::test]
+    async fn a_call_of_a_slow_check_does_not_begin_where_only_short_ones_may() {
+        let sandbox = Sandbox::new().unwrap();
+        let wasm = include_bytes!("../../../tests/fixtures/plugin-0.1.0.wasm").to_vec();
+        let (plugin, grant) = (sandbox.load(wasm).await.unwrap(), sandbox.grant(&Allow::default()).unwrap());
+        grant.0.as_ref().unwrap().pace.be_slow();
+        let ask = |timeout| {
+            let (check, config, kept) = ("slow".into(), "{}".into(), Kept::default());
+            let pod = Packed::new(&Pod::default());
+            plugin.evaluate(Evaluation { check, pod, config, now: 0, timeout, grant: grant.clone(), kept })
+        };
+        let all = workers().saturating_sub(1).try_into().unwrap();
+        let taken = sandbox.shared.long.clone().acquire_many_owned(all).await.unwrap();
+        let fault = ask(Duration::from_millis(300)).await.answer.unwrap_err();
+        assert_eq!((fault.kind, fault.blame), (FaultKind::Deadline, Blame::Nothing));
+        drop(taken);
+        ask(Duration::from_mins(1)).await.answer.unwrap();
+        // Those that had waited, and the one that was given, have let go of theirs.
+        let given_back = sandbox.shared.long.clone().acquire_many_owned(all);
+        drop(timeout_at((Instant::now() + Duration::from_mins(1)).into(), given_back).await.unwrap().unwrap());
     }
 }

@@ -49,6 +49,11 @@ impl Pace {
         self.count(kind);
     }
 
+    #[cfg(test)]
+    pub(super) fn be_slow(&self) {
+        self.0.store(MOST, Relaxed);
+    }
+
     fn count(&self, kind: Kind) {
         let changed = |score: u32| match kind {
             Kind::Short => score.checked_sub(1),

@@ -21,7 +21,7 @@ async fn what_another_engine_compiled_is_refused_by_this_one_and_made_anew() {
     let other = Engine::new(&Config::new()).unwrap().precompile_component(COMPONENT).unwrap();
     let mut file = Artifact::blank().unwrap();
     file.write_all(&other).unwrap();
-    let artifact = Artifact::sealed(file).unwrap();
+    let artifact = Artifact::sealed(file).await.unwrap();
     let digest = Digest::of(COMPONENT);
     let first = sandbox(directory.path());
     assert!(first.shared.cache.store(&digest, &artifact).is_some());
@@ -45,12 +45,12 @@ fn a_directory_that_cannot_be_a_cache_is_named_with_the_mend() {
     }
 }
 
-#[test]
-fn an_artifact_in_memory_cannot_be_changed() {
+#[tokio::test]
+async fn an_artifact_in_memory_cannot_be_changed() {
     let mut file = Artifact::blank().unwrap();
     file.write_all(b"code").unwrap();
     let mut other = file.try_clone().unwrap();
-    let artifact = Artifact::sealed(file).unwrap();
+    let artifact = Artifact::sealed(file).await.unwrap();
     assert!(other.write_all(b"x").is_err());
     assert!(other.set_len(0).is_err());
     assert_eq!(artifact.file().metadata().unwrap().len(), 4);

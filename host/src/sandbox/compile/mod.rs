@@ -82,7 +82,7 @@ impl Compiling {
             }
             Compiler::Process(process) => self.elsewhere(process, component, &file).await?,
         }
-        Artifact::sealed(file).map_err(LoadError::Artifact)
+        Artifact::sealed(file).await.map_err(LoadError::Artifact)
     }
 
     async fn elsewhere(&self, process: &Process, component: &[u8], file: &File) -> Result<(), LoadError> {

@@ -68,8 +68,9 @@ fn command(process: &Process, order: Order, artifact: &File) -> io::Result<Comma
         .args(order.words())
         .env_clear()
         .env("RAYON_NUM_THREADS", threads.to_string())
-        // With a heap for each thread, glibc reserves 64 MiB for each, of which little is used.
-        .env("MALLOC_ARENA_MAX", "1")
+        // Of glibc's heaps each reserves 64 MiB, so there are no more than threads that compile; with fewer these wait for
+        // each other.
+        .env("MALLOC_ARENA_MAX", threads.to_string())
         .current_dir("/")
         // Ctrl-C is for the host, which ends it in order.
         .process_group(0)

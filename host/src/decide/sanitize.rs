@@ -38,6 +38,11 @@ pub fn message(message: &str) -> String {
 /// `text` with a space for each character that does not print, without space at its ends, cut at `max` bytes on a
 /// character boundary.
 pub fn text(text: &str, max: usize) -> String {
+    // Nearly all that is said, and each answer comes by here.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_plain && text.len() <= max {
+        return text.trim().to_owned();
+    }
     let mut clean = String::with_capacity(text.len().min(max));
     for c in text.trim().chars() {
         let c = if prints(c) { c } else { ' ' };

@@ -205,7 +205,8 @@ where
         let mut place = Turn::new(own(|granted| &granted.places), shared.places.clone());
         let mut turn = Turn::new(own(|granted| &granted.computing), shared.turns.clone());
         let long = Arc::new(Mutex::new(Turn::new(own(|granted| &granted.long), shared.long.clone())));
-        async move {
+        // It has kilobytes, and each wrapper around it, the runtime among them, moves what it is given.
+        Box::pin(async move {
             // To the end: giving back much memory takes as long as computing does, and what waits for the same lock of the
             // system, as each call may, waits for it.
             let _to_the_end = long.clone();
@@ -238,7 +239,7 @@ where
             }
             drop(place);
             Ok(answer)
-        }
+        })
     };
     let answer = supervise(shared, deadline, spent.clone().watch(pace, task)).await;
     let rate = granted.as_deref().map_or(&shared.log, |granted| &granted.log);
@@ -266,12 +267,14 @@ async fn supervise<T: Send + 'static>(
     let task = async move {
         let answer = task.await;
         // Nobody may wait for it any more.
-        deliveries.add(move || drop(sender.send(answer)));
+        deliveries.add(move |errand| drop(sender.send((answer, errand))));
     };
-    // The runtime moves what it is given, more than once, and this is some kilobytes.
-    let mut task = Task(shared.guests().spawn(Box::pin(task)));
+    let mut task = Task(shared.guests().spawn(task));
     match timeout_at(deadline.into(), &mut answer).await {
-        Ok(Ok(answer)) => answer.map_err(Ended::Failed),
+        Ok(Ok((answer, errand))) => {
+            drop(errand);
+            answer.map_err(Ended::Failed)
+        }
         Ok(Err(_)) => match (&mut task.0).await {
             Err(error) if error.is_panic() => Err(Ended::Panicked),
             _ => Err(Ended::Stopped),
@@ -279,7 +282,7 @@ async fn supervise<T: Send + 'static>(
         Err(_) => {
             // An answer that is there counts.
             shared.deliveries.all();
-            answer.try_recv().map_or(Err(Ended::Deadline), |answer| answer.map_err(Ended::Failed))
+            answer.try_recv().map_or(Err(Ended::Deadline), |(answer, _errand)| answer.map_err(Ended::Failed))
         }
     }
 }
@@ -295,8 +298,10 @@ impl Drop for Task {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use super::{
-        super::{Sandbox, engine::workers, net::Net},
+        super::{Plugin, Sandbox, engine::workers, net::Net},
         *,
     };
     use crate::{
@@ -314,25 +319,44 @@ mod tests {
         assert!(matches!(next, Ok(1)), "{next:?}");
     }
 
+    async fn plugin(sandbox: &Sandbox) -> (Plugin, Grant) {
+        let wasm = include_bytes!("../../../tests/fixtures/plugin-0.1.0.wasm").to_vec();
+        (sandbox.load(wasm).await.unwrap(), sandbox.grant(&Allow::default()).unwrap())
+    }
+
+    fn question(grant: &Grant, timeout: Duration) -> Evaluation {
+        let (check, config, kept) = ("asked".into(), "{}".into(), Kept::default());
+        Evaluation { check, pod: Packed::new(&Pod::default()), config, now: 0, timeout, grant: grant.clone(), kept }
+    }
+
     #[tokio::test]
     async fn a_call_of_a_slow_check_does_not_begin_where_only_short_ones_may() {
         let sandbox = Sandbox::new().unwrap();
-        let wasm = include_bytes!("../../../tests/fixtures/plugin-0.1.0.wasm").to_vec();
-        let (plugin, grant) = (sandbox.load(wasm).await.unwrap(), sandbox.grant(&Allow::default()).unwrap());
+        let (plugin, grant) = plugin(&sandbox).await;
         grant.0.as_ref().unwrap().pace.be_slow();
-        let ask = |timeout| {
-            let (check, config, kept) = ("slow".into(), "{}".into(), Kept::default());
-            let pod = Packed::new(&Pod::default());
-            plugin.evaluate(Evaluation { check, pod, config, now: 0, timeout, grant: grant.clone(), kept })
-        };
         let all = workers().saturating_sub(1).try_into().unwrap();
         let taken = sandbox.shared.long.clone().acquire_many_owned(all).await.unwrap();
-        let fault = ask(Duration::from_millis(300)).await.answer.unwrap_err();
+        let fault = plugin.evaluate(question(&grant, Duration::from_millis(300))).await.answer.unwrap_err();
         assert_eq!((fault.kind, fault.blame), (FaultKind::Deadline, Blame::Nothing));
         drop(taken);
-        ask(Duration::from_mins(1)).await.answer.unwrap();
+        plugin.evaluate(question(&grant, Duration::from_mins(1))).await.answer.unwrap();
         // Those that had waited, and the one that was given, have let go of theirs.
         let given_back = sandbox.shared.long.clone().acquire_many_owned(all);
         drop(timeout_at((Instant::now() + Duration::from_mins(1)).into(), given_back).await.unwrap().unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_answer_does_not_wait_for_a_caller_that_does_not_look_at_its_own() {
+        let sandbox = Sandbox::new().unwrap();
+        let (plugin, grant) = plugin(&sandbox).await;
+        let ask = || Box::pin(plugin.evaluate(question(&grant, Duration::from_mins(5))));
+        for round in 0..20 {
+            let mut others: Vec<_> = (0..16).map(|_| ask()).collect();
+            for other in &mut others {
+                assert!(other.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            }
+            let answered = timeout_at((Instant::now() + Duration::from_mins(1)).into(), ask()).await;
+            answered.unwrap_or_else(|_| panic!("not answered in round {round}")).answer.unwrap();
+        }
     }
 }

@@ -5,10 +5,15 @@
 //! the thread goes to sleep, and before the next call and with the next answer where it has waited for a moment. Whoever
 //! waits for a single answer gets it at once; and so does everybody while there are guests that compute for long, because
 //! one of those might be what the thread goes on with.
+//!
+//! Of several answers a guest's thread hands over the first, with the errand to hand over the others: whoever gets that
+//! one is awake, and on its own runtime it wakes the others without a call of the system. Where that takes long, because
+//! the first is not looked at, the ticker hands over the others.
 
 use std::{
+    collections::VecDeque,
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -22,7 +27,7 @@ const MOST: usize = 64;
 const HASTE: Duration = Duration::from_secs(1);
 
 /// What hands an answer over and wakes who waits for it.
-type HandOver = Box<dyn FnOnce() + Send>;
+type HandOver = Box<dyn FnOnce(Option<Errand>) + Send>;
 
 /// The answers that are there and not yet handed over.
 #[derive(Default)]
@@ -30,38 +35,78 @@ pub(super) struct Deliveries(Mutex<Held>);
 
 #[derive(Default)]
 struct Held {
-    answers: Vec<HandOver>,
-    /// Since when the first of them is there.
+    answers: VecDeque<HandOver>,
+    /// Since when the first of them is there, or the one before it is handed over.
     since: Option<Instant>,
     /// Until when none waits.
     haste: Option<Instant>,
 }
 
+/// There are more answers: whoever drops this hands them over.
+#[must_use = "dropped at once, it wakes the others at once"]
+pub(super) struct Errand(Arc<Deliveries>);
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.all();
+    }
+}
+
 impl Deliveries {
     /// Takes an answer, to be handed over soon.
-    pub(super) fn add(&self, hand_over: impl FnOnce() + Send + 'static) {
+    pub(super) fn add(self: &Arc<Self>, hand_over: impl FnOnce(Option<Errand>) + Send + 'static) {
         let now = Instant::now();
         let mut held = self.lock();
         held.since.get_or_insert(now);
-        held.answers.push(Box::new(hand_over));
-        hand_over_where(held, |held| held.is_due(now));
+        held.answers.push_back(Box::new(hand_over));
+        if held.is_due(now) {
+            self.first(held, now);
+        }
     }
 
-    /// Hands all over if one has waited for a moment.
-    pub(super) fn due(&self, now: Instant) {
-        hand_over_where(self.lock(), |held| held.is_due(now));
+    /// Hands over the first, and with it the errand, if one has waited for a moment.
+    pub(super) fn due(self: &Arc<Self>, now: Instant) {
+        let held = self.lock();
+        if held.is_due(now) {
+            self.first(held, now);
+        }
+    }
+
+    /// The same, however short it has waited: nobody may look again for a while.
+    pub(super) fn rest(self: &Arc<Self>) {
+        let held = self.lock();
+        if !held.answers.is_empty() {
+            self.first(held, Instant::now());
+        }
     }
 
     /// Hands all over.
     pub(super) fn all(&self) {
-        hand_over_where(self.lock(), |_| true);
+        hand_all_over(self.lock());
+    }
+
+    /// Hands all over, if one has waited for a moment: whoever had the errand did not do it.
+    pub(super) fn overdue(&self, now: Instant) {
+        let held = self.lock();
+        if held.is_due(now) {
+            hand_all_over(held);
+        }
     }
 
     /// Hands all over: a guest computes for long.
     pub(super) fn make_haste(&self, now: Instant) {
         let mut held = self.lock();
         held.haste = Some(now + HASTE);
-        hand_over_where(held, |_| true);
+        hand_all_over(held);
+    }
+
+    /// Not under the lock: waking takes a while.
+    fn first(self: &Arc<Self>, mut held: MutexGuard<'_, Held>, now: Instant) {
+        let Some(first) = held.answers.pop_front() else { return };
+        let are_more = !held.answers.is_empty();
+        held.since = are_more.then_some(now);
+        drop(held);
+        first(are_more.then(|| Errand(self.clone())));
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -77,38 +122,33 @@ impl Held {
     }
 }
 
-/// Not under the lock: waking takes a while.
-fn hand_over_where(mut held: MutexGuard<'_, Held>, due: impl FnOnce(&Held) -> bool) {
-    if held.answers.is_empty() || !due(&held) {
-        return;
-    }
+/// Not under the lock, either.
+fn hand_all_over(mut held: MutexGuard<'_, Held>) {
     let answers = mem::take(&mut held.answers);
     held.since = None;
     drop(held);
     for hand_over in answers {
-        hand_over();
+        hand_over(None);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     use super::*;
 
-    fn add(deliveries: &Deliveries, count: &Arc<AtomicUsize>) {
+    fn add(deliveries: &Arc<Deliveries>, count: &Arc<AtomicUsize>) {
         let count = count.clone();
-        deliveries.add(move || {
+        deliveries.add(move |errand| {
+            drop(errand);
             count.fetch_add(1, SeqCst);
         });
     }
 
     #[test]
     fn an_answer_waits_for_a_moment_and_no_longer() {
-        let (deliveries, count) = (Deliveries::default(), Arc::default());
+        let (deliveries, count) = (Arc::<Deliveries>::default(), Arc::default());
         add(&deliveries, &count);
         let since = deliveries.lock().since.unwrap();
         deliveries.due(since + MOMENT / 2);
@@ -121,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_next_answer_takes_those_along_that_have_waited() {
-        let (deliveries, count) = (Deliveries::default(), Arc::default());
+        let (deliveries, count) = (Arc::<Deliveries>::default(), Arc::default());
         add(&deliveries, &count);
         deliveries.lock().since = Instant::now().checked_sub(MOMENT);
         add(&deliveries, &count);
@@ -130,7 +170,7 @@ mod tests {
 
     #[test]
     fn no_more_than_so_many_wait() {
-        let (deliveries, count) = (Deliveries::default(), Arc::default());
+        let (deliveries, count) = (Arc::<Deliveries>::default(), Arc::default());
         for added in 1..=3 * MOST {
             add(&deliveries, &count);
             assert!(added - count.load(SeqCst) < MOST);
@@ -141,7 +181,7 @@ mod tests {
 
     #[test]
     fn nothing_waits_where_guests_compute_for_long() {
-        let (deliveries, count) = (Deliveries::default(), Arc::default());
+        let (deliveries, count) = (Arc::<Deliveries>::default(), Arc::default());
         add(&deliveries, &count);
         deliveries.make_haste(Instant::now());
         add(&deliveries, &count);
@@ -149,5 +189,44 @@ mod tests {
         deliveries.lock().haste = Some(Instant::now());
         add(&deliveries, &count);
         assert_eq!(count.load(SeqCst), 2);
+    }
+
+    #[test]
+    fn whoever_gets_the_first_hands_over_the_others() {
+        let (deliveries, count) = (Arc::<Deliveries>::default(), Arc::default());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        deliveries.add(move |errand| sender.send(errand).unwrap());
+        (0..2).for_each(|_| add(&deliveries, &count));
+        deliveries.rest();
+        let errand = receiver.recv().unwrap();
+        assert_eq!(count.load(SeqCst), 0, "they wait for whoever has the errand");
+        add(&deliveries, &count);
+        drop(errand);
+        assert_eq!(count.load(SeqCst), 3, "also what came later");
+    }
+
+    #[test]
+    fn an_errand_that_nobody_does_holds_up_the_others_for_a_moment() {
+        let (deliveries, count) = (Arc::<Deliveries>::default(), Arc::default());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        deliveries.add(move |errand| sender.send(errand).unwrap());
+        (0..3).for_each(|_| add(&deliveries, &count));
+        deliveries.rest();
+        let since = deliveries.lock().since.unwrap();
+        deliveries.overdue(since + MOMENT / 2);
+        assert_eq!(count.load(SeqCst), 0);
+        deliveries.overdue(since + MOMENT);
+        assert_eq!(count.load(SeqCst), 3);
+        drop(receiver);
+    }
+
+    #[test]
+    fn a_single_answer_has_no_errand() {
+        let deliveries = Arc::<Deliveries>::default();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        deliveries.add(move |errand| sender.send(errand.is_some()).unwrap());
+        deliveries.rest();
+        assert_eq!(receiver.recv(), Ok(false));
+        assert!(deliveries.lock().since.is_none());
     }
 }

@@ -106,11 +106,11 @@ impl Shared {
         let ceilings = Allowance::ceilings(ceilings);
         let (engine, room, places) = engine(&ceilings)?;
         let linker = linker(&engine).map_err(wasmtime::Error::into_boxed_dyn_error).map_err(anyhow::Error::from_boxed);
-        let deliveries = Arc::default();
+        let deliveries = Arc::<Deliveries>::default();
         let runtime = guests(&deliveries).context("cannot start the guests' runtime")?;
         Ok(Self {
             linker: linker.context("cannot link what plugins import")?,
-            ticker: Ticker::start(engine.weak()).context("cannot start the epoch thread")?,
+            ticker: Ticker::start(engine.weak(), deliveries.clone()).context("cannot start the epoch thread")?,
             chance: Chance::new(),
             deliveries,
             turns: Arc::new(Semaphore::new(CALLS as usize)),
@@ -161,7 +161,7 @@ fn guests(deliveries: &Arc<Deliveries>) -> std::io::Result<Runtime> {
         .global_queue_interval(1)
         .event_interval(4)
         .enable_all()
-        .on_thread_park(move || deliveries.all())
+        .on_thread_park(move || deliveries.rest())
         .on_thread_start(|| {
             // On Linux a thread has its own niceness, and being nicer is always allowed; without it all still works.
             let _ = rustix::process::nice(NICE);

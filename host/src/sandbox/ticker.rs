@@ -6,10 +6,12 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use wasmtime::EngineWeak;
+
+use super::delivery::Deliveries;
 
 /// The time between two ticks: how late a guest that spins is noticed, and how long it runs before others may.
 pub(super) const TICK: Duration = Duration::from_millis(5);
@@ -35,11 +37,12 @@ struct Shared {
 pub(super) struct Running<'a>(&'a Shared);
 
 impl Ticker {
-    pub(super) fn start(engine: EngineWeak) -> std::io::Result<Self> {
+    /// It also looks after the answers that nobody hands over.
+    pub(super) fn start(engine: EngineWeak, deliveries: Arc<Deliveries>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = thread::Builder::new().name("epoch".into()).spawn({
             let shared = shared.clone();
-            move || tick(&shared, &engine)
+            move || tick(&shared, &engine, &deliveries)
         })?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -73,13 +76,14 @@ impl Drop for Ticker {
     }
 }
 
-fn tick(shared: &Shared, engine: &EngineWeak) {
+fn tick(shared: &Shared, engine: &EngineWeak, deliveries: &Deliveries) {
     let mut idle = 0;
     while !shared.over.load(SeqCst) {
         thread::park_timeout(TICK);
         let Some(engine) = engine.upgrade() else { return };
         engine.increment_epoch();
         drop(engine);
+        deliveries.overdue(Instant::now());
         idle = if shared.running.load(SeqCst) == 0 { idle + 1 } else { 0 };
         if idle >= IDLE_TICKS {
             shared.asleep.store(true, SeqCst);
@@ -95,8 +99,6 @@ fn tick(shared: &Shared, engine: &EngineWeak) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     fn wait_for(shared: &Shared, asleep: bool) {
@@ -110,7 +112,7 @@ mod tests {
     #[test]
     fn the_ticker_sleeps_while_nothing_runs_and_wakes_for_a_call() {
         let engine = wasmtime::Engine::default();
-        let ticker = Ticker::start(engine.weak()).unwrap();
+        let ticker = Ticker::start(engine.weak(), Arc::default()).unwrap();
         wait_for(&ticker.shared, true);
         let running = ticker.running();
         wait_for(&ticker.shared, false);
@@ -122,7 +124,7 @@ mod tests {
     fn the_ticker_does_not_keep_the_engine() {
         let engine = wasmtime::Engine::default();
         let weak = engine.weak();
-        let ticker = Ticker::start(engine.weak()).unwrap();
+        let ticker = Ticker::start(engine.weak(), Arc::default()).unwrap();
         drop(engine);
         drop(ticker);
         assert!(weak.upgrade().is_none());

@@ -206,7 +206,9 @@ async fn a_check_with_ten_thousand_due_gates_does_not_starve_one_with_a_single()
     host.pods("busy", PODS).await;
     host.pods("calm", 1).await;
     let seen = host.until("the single one is asked", |seen| seen.verdicts.contains_key("calm")).await;
-    assert!(seen.verdicts["busy"] < PODS, "it waited for all the others: {:?}", seen.verdicts);
+    // It may even be the first of all.
+    let before = seen.verdicts.get("busy").copied().unwrap_or_default();
+    assert!(before < PODS, "it waited for all the others: {:?}", seen.verdicts);
     let seen = host.until("all are asked", |seen| seen.verdicts.get("busy") == Some(&PODS)).await;
     assert!(seen.faults.is_empty(), "{:?}", seen.faults);
 }

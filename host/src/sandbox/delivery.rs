@@ -134,7 +134,10 @@ fn hand_all_over(mut held: MutexGuard<'_, Held>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc::{Receiver, channel},
+    };
 
     use super::*;
 
@@ -144,6 +147,21 @@ mod tests {
             drop(errand);
             count.fetch_add(1, SeqCst);
         });
+    }
+
+    /// Answers that are there, the first with its errand told, however long this thread is held up meanwhile.
+    fn several(deliveries: &Deliveries, more: usize, count: &Arc<AtomicUsize>) -> Receiver<Option<Errand>> {
+        let (sender, receiver) = channel();
+        let mut held = deliveries.lock();
+        held.since = Some(Instant::now());
+        held.answers.push_back(Box::new(move |errand| sender.send(errand).unwrap()));
+        for _ in 0..more {
+            let count = count.clone();
+            held.answers.push_back(Box::new(move |_| {
+                count.fetch_add(1, SeqCst);
+            }));
+        }
+        receiver
     }
 
     #[test]
@@ -194,39 +212,32 @@ mod tests {
     #[test]
     fn whoever_gets_the_first_hands_over_the_others() {
         let (deliveries, count) = (Arc::<Deliveries>::default(), Arc::default());
-        let (sender, receiver) = std::sync::mpsc::channel();
-        deliveries.add(move |errand| sender.send(errand).unwrap());
-        (0..2).for_each(|_| add(&deliveries, &count));
+        let first = several(&deliveries, 2, &count);
         deliveries.rest();
-        let errand = receiver.recv().unwrap();
+        let errand = first.recv().unwrap();
         assert_eq!(count.load(SeqCst), 0, "they wait for whoever has the errand");
-        add(&deliveries, &count);
         drop(errand);
-        assert_eq!(count.load(SeqCst), 3, "also what came later");
+        assert_eq!(count.load(SeqCst), 2);
     }
 
     #[test]
     fn an_errand_that_nobody_does_holds_up_the_others_for_a_moment() {
         let (deliveries, count) = (Arc::<Deliveries>::default(), Arc::default());
-        let (sender, receiver) = std::sync::mpsc::channel();
-        deliveries.add(move |errand| sender.send(errand).unwrap());
-        (0..3).for_each(|_| add(&deliveries, &count));
+        let _first = several(&deliveries, 3, &count);
         deliveries.rest();
         let since = deliveries.lock().since.unwrap();
         deliveries.overdue(since + MOMENT / 2);
         assert_eq!(count.load(SeqCst), 0);
         deliveries.overdue(since + MOMENT);
         assert_eq!(count.load(SeqCst), 3);
-        drop(receiver);
     }
 
     #[test]
     fn a_single_answer_has_no_errand() {
-        let deliveries = Arc::<Deliveries>::default();
-        let (sender, receiver) = std::sync::mpsc::channel();
-        deliveries.add(move |errand| sender.send(errand.is_some()).unwrap());
+        let (deliveries, count) = (Arc::<Deliveries>::default(), Arc::default());
+        let first = several(&deliveries, 0, &count);
         deliveries.rest();
-        assert_eq!(receiver.recv(), Ok(false));
+        assert!(first.recv().unwrap().is_none());
         assert!(deliveries.lock().since.is_none());
     }
 }
